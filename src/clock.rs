@@ -1,0 +1,144 @@
+//! Time as the rules see it: an argument, never a global.
+//!
+//! [`SystemClock`] is the one place of the crate that reads the machine's clocks (clippy keeps that so). It reads the
+//! wall clock once, at start, and adds what the monotonic clock says has passed since: a wall clock that is set
+//! back or forward while the process runs neither lengthens nor shortens a rest.
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time with nanosecond steps, counted from the Unix epoch; reaches to the year 2554.
+///
+/// All arithmetic saturates, so no number that comes from outside can make it overflow.
+///
+/// ```
+/// use key_commune::clock::Timestamp;
+/// use std::time::Duration;
+///
+/// let start = Timestamp::from_unix(Duration::from_secs(1_000));
+/// let end = start + Duration::from_secs(60);
+/// assert_eq!(end - start, Duration::from_secs(60));
+/// assert_eq!(start - end, Duration::ZERO);
+/// assert_eq!(end + Duration::MAX, Timestamp::MAX);
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch.
+    pub const ZERO: Self = Self(0);
+    /// The last moment that can be told; stands for "never".
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment that lies `since` after the Unix epoch.
+    #[must_use]
+    pub const fn from_unix(since: Duration) -> Self {
+        let nanos = since.as_nanos();
+        Self(if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 })
+    }
+
+    /// The time since the Unix epoch.
+    #[must_use]
+    pub const fn since_unix(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+
+    /// Whole days since the Unix epoch, in UTC.
+    #[must_use]
+    pub const fn day(self) -> u32 {
+        (self.0 / (24 * 3_600 * 1_000_000_000)) as u32
+    }
+
+    pub(crate) const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn nanos(self) -> u64 {
+        self.0
+    }
+}
+
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(Self::from_unix(later).0))
+    }
+}
+
+impl std::ops::Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC, to the second.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = i64::try_from(self.0 / 1_000_000_000).unwrap_or(i64::MAX);
+        match jiff::Timestamp::from_second(seconds) {
+            Ok(moment) => moment.fmt(f),
+            Err(_) => f.write_str("never"),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({self})")
+    }
+}
+
+/// Tells the time. Implemented for closures, so that a test can hold the clock in its hand.
+///
+/// ```
+/// use key_commune::clock::{Clock, Timestamp};
+///
+/// let stopped = || Timestamp::ZERO;
+/// assert_eq!(stopped.now(), Timestamp::ZERO);
+/// ```
+pub trait Clock: Send + Sync {
+    /// The present moment. Successive answers must not go back.
+    fn now(&self) -> Timestamp;
+}
+
+impl<F: Fn() -> Timestamp + Send + Sync> Clock for F {
+    fn now(&self) -> Timestamp {
+        self()
+    }
+}
+
+/// The machine's clock: wall time at its making plus monotonic time since.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    wall: Timestamp,
+    start: Instant,
+}
+
+impl SystemClock {
+    /// Reads the wall clock, for the only time.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place of the crate that reads time")]
+    pub fn new() -> Self {
+        let since_unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { wall: Timestamp::from_unix(since_unix), start: Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place of the crate that reads time")]
+    fn now(&self) -> Timestamp {
+        self.wall + Instant::now().saturating_duration_since(self.start)
+    }
+}
