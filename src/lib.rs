@@ -4,6 +4,8 @@ pub mod secret;
 
 pub mod clock;
 
+mod error_body;
+
 pub mod hint;
 
 pub mod outcome;
