@@ -11,3 +11,5 @@ pub mod hint;
 pub mod outcome;
 
 pub mod classify;
+
+pub mod provider;

@@ -1,4 +1,42 @@
 //! An answer's head and the beginning of its body, or an error ─▶ what it says about the key.
+//!
+//! Providers say the same few things in different words. Each dialect has one table, read from the top: the provider's
+//! code and message first, the status last, which [`ByStatus`] knows for all of them. The rule it keeps: a caller's own
+//! mistake (400, 404, 413, 422 …) never touches a key, unless the provider itself says that the key is meant.
+//!
+//! To judge a provider that is not here, wrap the nearest classifier:
+//!
+//! ```
+//! use http::{HeaderMap, StatusCode};
+//! use key_commune::classify::{Answer, ByStatus, Classify, Peek};
+//! use key_commune::outcome::{Outcome, Verdict};
+//!
+//! /// This one answers 420 when it is asked too often.
+//! struct Calm;
+//!
+//! impl Classify for Calm {
+//!     fn peek(&self, status: StatusCode, headers: &HeaderMap) -> Peek {
+//!         ByStatus.peek(status, headers)
+//!     }
+//!
+//!     fn answer(&self, answer: &Answer<'_>) -> Verdict {
+//!         match answer.status.as_u16() {
+//!             420 => Verdict::new(Outcome::Throttled),
+//!             _ => ByStatus.answer(answer),
+//!         }
+//!     }
+//! }
+//! ```
+
+mod anthropic;
+mod by_status;
+mod dialect;
+mod gemini;
+mod openai;
+mod openrouter;
+mod said;
+mod sse;
+mod table;
 
 use std::any::Any;
 
@@ -6,6 +44,13 @@ use http::{HeaderMap, StatusCode};
 
 use crate::clock::Timestamp;
 use crate::outcome::{Outcome, Verdict};
+
+pub use anthropic::Anthropic;
+pub use by_status::ByStatus;
+pub use dialect::Dialect;
+pub use gemini::Gemini;
+pub use openai::OpenAi;
+pub use openrouter::OpenRouter;
 
 /// An answer as far as it has been read.
 #[derive(Clone, Copy, Debug)]
