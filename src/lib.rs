@@ -13,3 +13,5 @@ pub mod outcome;
 pub mod classify;
 
 pub mod provider;
+
+pub mod scrub;

@@ -4,3 +4,4 @@
 mod classify;
 mod hints;
 mod provider;
+mod scrub;
