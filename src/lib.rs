@@ -4,6 +4,8 @@ pub mod secret;
 
 pub mod clock;
 
+pub mod origin;
+
 pub mod hint;
 
 pub mod outcome;
