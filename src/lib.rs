@@ -10,4 +10,6 @@ pub mod hint;
 
 pub mod outcome;
 
+pub mod slot;
+
 pub mod classify;

@@ -3,3 +3,4 @@
 #![cfg(test)]
 
 mod origin;
+mod slot;
