@@ -13,3 +13,5 @@ pub mod outcome;
 pub mod slot;
 
 pub mod classify;
+
+pub mod service;
