@@ -3,5 +3,7 @@
 
 mod classify;
 mod hints;
+mod origin;
 mod provider;
 mod scrub;
+mod slot;
