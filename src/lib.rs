@@ -9,3 +9,5 @@ pub mod hint;
 pub mod outcome;
 
 pub mod classify;
+
+pub mod service;
