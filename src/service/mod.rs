@@ -1,6 +1,7 @@
 //! The layer itself: what happens to a request between its caller and the inner service.
 
 mod frames;
+mod peek;
 mod replay;
 #[cfg(test)]
 mod script;
