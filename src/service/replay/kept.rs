@@ -3,9 +3,10 @@
 //! Large chunks are kept by refcount, small ones are copied into blocks of our own. A chunk is a slice of its reader's
 //! buffer and keeps all of that buffer alive, however small the slice: a caller that sends byte by byte could make
 //! a megabyte of kept chunks pin gigabytes (hyper's smallest read buffer is 8 KiB). `Bytes` cannot tell what it
-//! pins, so the rest is not exact: hyper reads into up to 408 KiB and makes its buffer smaller only after two
-//! reads in a row that fill less than half of it, so a kept large chunk can pin about four times its length at
-//! the very worst. What is copied is exact: a block is paid for when it is made, filled or not (I10).
+//! pins, so the rest is not exact: hyper's HTTP/1 buffer grows to 408 KiB and shrinks only after two reads in a row that
+//! fill less than about a third of it, so a caller who times its writes can make large chunks pin some six times
+//! their length; a server that sets `max_buf_size` to 64 KiB brings that under three. What is copied is exact: a block
+//! is paid for when it is made, filled or not (I10).
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
