@@ -1,0 +1,138 @@
+//! The part of a streamed body that has been kept, and how far the present attempt has read it.
+//!
+//! Large chunks are kept by refcount, small ones are copied into blocks of our own. A chunk is a slice of its reader's
+//! buffer and keeps all of that buffer alive, however small the slice: a caller that sends byte by byte could make
+//! a megabyte of kept chunks pin gigabytes (hyper's smallest read buffer is 8 KiB). `Bytes` cannot tell what it
+//! pins, so the rest is not exact: hyper's HTTP/1 buffer grows to 408 KiB and shrinks only after two reads in a row that
+//! fill less than about a third of it, so a caller who times its writes can make large chunks pin some six times
+//! their length; a server that sets `max_buf_size` to 64 KiB brings that under three. What is copied is exact: a block
+//! is paid for when it is made, filled or not (I10).
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Frame;
+
+use super::budget::{Limits, Reservation};
+
+/// Chunks from this size on are kept by refcount. The usual HTTP/2 frame is just as large.
+const LARGE: usize = 16 << 10;
+/// Blocks for copies grow from the one to the other with what they hold.
+const FIRST_BLOCK: usize = 1 << 10;
+const LAST_BLOCK: usize = 16 << 10;
+
+pub(super) struct Kept {
+    chunks: Vec<Bytes>,
+    /// The last small chunks. Everything in here has been sent in the present attempt.
+    block: BytesMut,
+    trailers: Option<HeaderMap>,
+    /// How many of `chunks` the present attempt has read.
+    next: usize,
+    trailers_due: bool,
+    bytes: usize,
+    cap: usize,
+    room: Reservation,
+}
+
+impl Kept {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            chunks: Vec::new(),
+            block: BytesMut::new(),
+            trailers: None,
+            next: 0,
+            trailers_due: false,
+            bytes: 0,
+            cap: limits.per_request(),
+            room: limits.reservation(),
+        }
+    }
+
+    /// Keeps a frame that the present attempt sends right now. False if there is no room for it: then what is
+    /// kept has a gap and must be thrown away.
+    pub(super) fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
+        let size = size_of_frame(frame);
+        if size > self.cap.saturating_sub(self.bytes) {
+            return false;
+        }
+        let stored = match (frame.data_ref(), frame.trailers_ref()) {
+            (Some(data), _) if size < LARGE => self.copy(data),
+            (Some(data), _) => self.share(data),
+            (None, trailers) => self.hold(size, trailers),
+        };
+        self.bytes += size;
+        self.next = self.chunks.len();
+        stored
+    }
+
+    /// The next frame that is kept and that the present attempt has not read.
+    pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
+        if let Some(chunk) = self.chunks.get(self.next) {
+            self.next += 1;
+            return Some(Frame::data(chunk.clone()));
+        }
+        let due = std::mem::take(&mut self.trailers_due);
+        self.trailers.clone().filter(|_| due).map(Frame::trailers)
+    }
+
+    /// Starts another attempt at the first byte.
+    pub(super) fn rewind(&mut self) {
+        self.close_block();
+        self.next = 0;
+        self.trailers_due = self.trailers.is_some();
+    }
+
+    /// Whether the present attempt has read everything that is kept.
+    pub(super) fn is_spent(&self) -> bool {
+        self.next == self.chunks.len() && !self.trailers_due
+    }
+
+    /// How many kept bytes of data the present attempt has still to read.
+    pub(super) fn unread(&self) -> usize {
+        self.chunks.iter().skip(self.next).map(Bytes::len).sum()
+    }
+
+    fn share(&mut self, data: &Bytes) -> bool {
+        self.close_block();
+        self.chunks.push(data.clone());
+        self.room.grow(data.len())
+    }
+
+    fn copy(&mut self, data: &[u8]) -> bool {
+        let free = self.block.capacity() - self.block.len();
+        let (here, beyond) = data.split_at(free.min(data.len()));
+        self.block.extend_from_slice(here);
+        beyond.is_empty() || self.copy_to_new_block(beyond, self.bytes + here.len())
+    }
+
+    /// Never makes a block larger than what may still come, so blocks never cost more than the request's bound.
+    fn copy_to_new_block(&mut self, data: &[u8], so_far: usize) -> bool {
+        let size = so_far.clamp(FIRST_BLOCK, LAST_BLOCK).min(self.cap - so_far).max(data.len());
+        let granted = self.room.grow(size);
+        if granted {
+            self.close_block();
+            self.block = BytesMut::with_capacity(size);
+            self.block.extend_from_slice(data);
+        }
+        granted
+    }
+
+    /// Makes what the block holds a chunk; what is free of it stays in use.
+    fn close_block(&mut self) {
+        if !self.block.is_empty() {
+            self.chunks.push(self.block.split().freeze());
+        }
+    }
+
+    fn hold(&mut self, size: usize, trailers: Option<&HeaderMap>) -> bool {
+        self.trailers = trailers.cloned();
+        self.room.grow(size)
+    }
+}
+
+/// What it costs to keep a frame; trailers are bounded by what they hold and a guess of what the map needs.
+fn size_of_frame(frame: &Frame<Bytes>) -> usize {
+    const PER_FIELD: usize = 128;
+    let trailers =
+        |map: &HeaderMap| map.iter().map(|(name, value)| name.as_str().len() + value.len() + PER_FIELD).sum();
+    frame.data_ref().map(Bytes::len).or_else(|| frame.trailers_ref().map(trailers)).unwrap_or_default()
+}

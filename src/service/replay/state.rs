@@ -1,0 +1,125 @@
+//! What the lock of a [`Tee`](super::tee::Tee) guards: the stream, what is kept of it, and who reads.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::kept::Kept;
+use crate::service::BoxError;
+use crate::service::frames::{in_bytes, longer};
+
+pub(super) type FrameResult = Result<Frame<Bytes>, BoxError>;
+
+pub(super) struct State<B> {
+    /// None once it has ended or failed.
+    stream: Option<B>,
+    /// None once it has a gap, or nobody wants it any more: then there is no further attempt.
+    kept: Option<Kept>,
+    generation: u64,
+    reader: Option<Waker>,
+}
+
+/// What is to be dropped after the lock: user code may run then.
+pub(super) struct Scrap<B> {
+    stream: Option<B>,
+    kept: Option<Kept>,
+    waker: Option<Waker>,
+}
+
+impl<B> Scrap<B> {
+    pub(super) const fn new() -> Self {
+        Self { stream: None, kept: None, waker: None }
+    }
+}
+
+impl<B> State<B> {
+    pub(super) fn new(stream: Option<B>, kept: Kept) -> Self {
+        Self { stream, kept: Some(kept), generation: 0, reader: None }
+    }
+
+    /// Which attempt may read.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether everything that was sent is kept.
+    pub(super) fn is_whole(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    /// Begins another attempt: its generation, and whoever waits in the one before it.
+    pub(super) fn restart(&mut self) -> Option<(u64, Option<Waker>)> {
+        self.kept.as_mut()?.rewind();
+        self.generation += 1;
+        Some((self.generation, self.reader.take()))
+    }
+
+    /// Gives out what is kept if the present attempt has read it all.
+    pub(super) fn release(&mut self) -> Option<Kept> {
+        if self.kept.as_ref().is_some_and(Kept::is_spent) { self.kept.take() } else { None }
+    }
+
+    /// Remembers whom to wake when another attempt takes over.
+    fn wait(&mut self, waker: &Waker) -> Option<Waker> {
+        match &self.reader {
+            Some(known) if known.will_wake(waker) => None,
+            _ => self.reader.replace(waker.clone()),
+        }
+    }
+}
+
+impl<B> State<B>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// The next frame: a kept one, else one of the stream, which is kept while another attempt is `wanted`.
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        wanted: bool,
+        scrap: &mut Scrap<B>,
+    ) -> Poll<Option<FrameResult>> {
+        if let Some(frame) = self.kept.as_mut().and_then(Kept::next) {
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        if !wanted {
+            scrap.kept = self.kept.take();
+        }
+        let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let Poll::Ready(item) = Pin::new(stream).poll_frame(cx) else {
+            scrap.waker = self.wait(cx.waker());
+            return Poll::Pending;
+        };
+        let item = item.map(|frame| frame.map(in_bytes).map_err(Into::into));
+        self.note(item.as_ref(), scrap);
+        Poll::Ready(item)
+    }
+
+    /// Keeps what is about to be sent, or gives up what is kept if that leaves a gap.
+    fn note(&mut self, item: Option<&FrameResult>, scrap: &mut Scrap<B>) {
+        let whole = match (item, &mut self.kept) {
+            (Some(Ok(frame)), Some(kept)) => kept.keep(frame),
+            (Some(Err(_)), Some(_)) => false,
+            _ => true,
+        };
+        if !whole {
+            scrap.kept = self.kept.take();
+        }
+        let more = item.is_some_and(|item| item.as_ref().is_ok_and(Frame::is_data));
+        if !more || self.stream.as_ref().is_some_and(Body::is_end_stream) {
+            scrap.stream = self.stream.take();
+        }
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.kept.as_ref().is_none_or(Kept::is_spent) && self.stream.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let rest = self.stream.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        longer(rest, self.kept.as_ref().map_or(0, Kept::unread))
+    }
+}
