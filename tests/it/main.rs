@@ -2,5 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod classify;
+mod floors;
 mod hints;
+mod manifest;
 mod provider;
