@@ -1,4 +1,54 @@
 //! A Tower layer that gives any HTTP client a pool of API keys.
+//!
+//! An HTTP API that is paid by the key answers one key too often with 429, one day with 401, and always at the wrong
+//! time. [`KeyCommuneLayer`] wraps the client: it takes the credential out of each outgoing request, puts the best key of a
+//! [`KeyPool`] in, watches the answer to learn how that key is doing, and moves on to another key when this one is
+//! rejected or throttled. Callers never see a failure that another key could have served.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use key_commune::{KeyCommuneLayer, KeyPool, Provider};
+//! use tower::{Layer, Service, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let https_client = service_fn(|request: Request<key_commune::service::ReplayBody<Full<Bytes>>>| async move {
+//! #     assert!(request.headers()["authorization"].to_str().unwrap().starts_with("Bearer sk-"));
+//! #     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("{}")))
+//! # });
+//! let pool = KeyPool::new(Provider::OPENAI, ["sk-one-0123456789", "sk-two-0123456789", "sk-three-0123456789"])?;
+//! let mut client = KeyCommuneLayer::new(pool.clone()).layer(https_client);
+//!
+//! // The request carries no key.
+//! let request = Request::get("https://api.openai.com/v1/models").body(Full::<Bytes>::default())?;
+//! let answer = client.ready().await?.call(request).await?;
+//! println!("{:?}\n{}", answer.body().served(), pool.snapshot());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The path of a request
+//!
+//! ```text
+//! request ─ origin? ─ strip ─▶ inspect ─▶ demand ─ pool.checkout(demand, tried, now) ─▶ lease
+//!         ─ lease.origin ─ slot.put ─▶ inner.call ─▶ head ─ peek (bounded) ─ classify ─▶ verdict ─ lease.settle ─▶ health
+//!         ─ fail over? ─▶ back to checkout with `tried`   |   else commit the answer
+//! body ─▶ scrub ─▶ last byte, error or drop ─▶ lease ends
+//! ```
+//!
+//! Nothing flows back. The crate spawns nothing and holds no lock across an await.
+//!
+//! # Where to read on
+//!
+//! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
+//! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`];
+//! to change how long a key rests, [`health::Penalties`].
+
+mod sync;
+
+mod guard;
 
 pub mod secret;
 
@@ -12,7 +62,11 @@ pub mod hint;
 
 pub mod outcome;
 
+pub mod health;
+
 pub mod slot;
+
+pub mod demand;
 
 pub mod classify;
 
@@ -20,4 +74,19 @@ pub mod provider;
 
 pub mod scrub;
 
+pub mod select;
+
+pub mod pool;
+
+pub mod preset;
+
 pub mod service;
+
+pub use origin::Origin;
+pub use pool::{Key, KeyPool};
+pub use provider::Provider;
+pub use service::{KeyCommune, KeyCommuneLayer, Refusal, Served};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

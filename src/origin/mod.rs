@@ -98,6 +98,11 @@ impl Origin {
             && path::is_under(&self.base, uri.path())
     }
 
+    /// Whether `uri` names this origin's scheme, host and port, whatever its path and user name are.
+    pub(crate) fn is_origin_of(&self, uri: &Uri) -> bool {
+        uri.scheme() == Some(&self.scheme) && uri.authority().is_some_and(|authority| self.is_at(authority))
+    }
+
     fn is_at(&self, authority: &Authority) -> bool {
         host::split(authority).is_ok_and(|place| {
             let port = place.port.or(default_port(&self.scheme));

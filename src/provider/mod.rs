@@ -4,10 +4,11 @@
 //! a key and what may be shared. [`Provider`] is such a row with what its user changed:
 //!
 //! ```
+//! use http::HeaderName;
 //! use key_commune::provider::{Placement, Provider};
 //!
 //! let groq = Provider::GROQ;
-//! let own = Provider::custom("https://llm.example.com").slot(Placement::Header("x-api-key".into()));
+//! let own = Provider::custom("https://llm.example.com").slot(Placement::Header(HeaderName::from_static("x-api-key")));
 //! assert_eq!(groq.base_url(), Some("https://api.groq.com/openai"));
 //! assert_eq!(own.name(), "custom");
 //! ```
@@ -18,9 +19,13 @@ mod rows;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 pub use endpoint::Endpoint;
 
 use crate::classify::{Classify, Dialect};
+use crate::origin::{Origin, OriginError};
+use crate::slot::{Bearer, Header, Query, Slot};
 
 /// Where in a request a credential sits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +33,7 @@ pub enum Placement {
     /// In `Authorization`, after `Bearer`.
     Bearer,
     /// In this header, alone.
-    Header(Cow<'static, str>),
+    Header(HeaderName),
     /// In the value of this query parameter.
     Query(Cow<'static, str>),
 }
@@ -50,6 +55,7 @@ pub struct Provider {
     shared: &'static [Endpoint],
     request_headers: &'static [&'static str],
     response_headers: &'static [&'static str],
+    plain: bool,
 }
 
 impl Provider {
@@ -69,7 +75,7 @@ impl Provider {
     /// ```
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|row| row.name == name).cloned()
+        Self::all().into_iter().find(|row| row.name == name)
     }
 
     /// The provider whose API answers at `host` (without port; letter case does not matter).
@@ -89,13 +95,20 @@ impl Provider {
     #[must_use]
     pub fn by_host(host: &str) -> Option<Self> {
         let host = host.to_ascii_lowercase();
-        let row = Self::ALL.iter().find(|row| row.hosts.iter().any(|own| owns(own, &host)))?.clone();
+        let row = Self::all().into_iter().find(|row| row.hosts.iter().any(|own| owns(own, &host)))?;
         Some(if row.hosts.first() == Some(&host.as_str()) { row } else { row.base(format!("https://{host}")) })
     }
 
     /// The names of all rows.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().map(|row| row.name)
+        Self::all().into_iter().map(|row| row.name)
+    }
+
+    /// The same, with a base URL of plain `http` to another machine allowed: keys are readable on the way.
+    #[must_use]
+    pub const fn plain_http(mut self) -> Self {
+        self.plain = true;
+        self
     }
 
     /// The same at another base URL. It is read, and refused if it is none, where a pool is made.
@@ -150,6 +163,25 @@ impl Provider {
     #[must_use]
     pub const fn queries(&self) -> &'static [&'static str] {
         self.queries
+    }
+
+    /// Where in a request the credential sits.
+    #[must_use]
+    pub fn credential_slot(&self) -> Arc<dyn Slot> {
+        match &self.placement {
+            Placement::Bearer => Arc::new(Bearer),
+            Placement::Header(name) => Arc::new(Header(name.clone())),
+            Placement::Query(name) => Arc::new(Query(name.clone())),
+        }
+    }
+
+    /// Where the keys may be sent.
+    ///
+    /// # Errors
+    /// When the base URL is missing, or is not one that keys may be sent to.
+    pub fn origin(&self) -> Result<Origin, OriginError> {
+        let base = self.base_url().unwrap_or_default();
+        if self.plain { Origin::plain(base) } else { Origin::parse(base) }
     }
 
     /// Where a clean 2xx proves that a key is good: nobody gets one there without a key.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
+
 use super::{Endpoint, Placement, Provider};
 use crate::classify::Dialect;
 
@@ -74,13 +76,14 @@ impl Provider {
         name: "anthropic",
         base: Some(Cow::Borrowed("https://api.anthropic.com")),
         hosts: &["api.anthropic.com"],
-        placement: Placement::Header(Cow::Borrowed("x-api-key")),
+        placement: Placement::Header(HeaderName::from_static("x-api-key")),
         dialect: Dialect::Anthropic,
         queries: QUERIES,
         proof: MESSAGES,
         shared: MESSAGES_AND_COUNT,
         request_headers: ASKED_ANTHROPIC,
         response_headers: ANSWERED,
+        plain: false,
     };
 
     /// <https://ai.google.dev/api>. A key in `?key=` ends up in logs and error texts, so it goes into the header.
@@ -88,13 +91,14 @@ impl Provider {
         name: "gemini",
         base: Some(Cow::Borrowed("https://generativelanguage.googleapis.com")),
         hosts: &["generativelanguage.googleapis.com"],
-        placement: Placement::Header(Cow::Borrowed("x-goog-api-key")),
+        placement: Placement::Header(HeaderName::from_static("x-goog-api-key")),
         dialect: Dialect::Gemini,
         queries: &["key", "api_key", "access_token", "oauth_token"],
         proof: GENERATE,
         shared: GENERATE,
         request_headers: ASKED,
         response_headers: ANSWERED,
+        plain: false,
     };
 
     /// <https://openrouter.ai/docs/api_reference/overview>
@@ -109,6 +113,7 @@ impl Provider {
         shared: OPENROUTER_CALLS,
         request_headers: ASKED,
         response_headers: ANSWERED,
+        plain: false,
     };
 
     /// <https://console.groq.com/docs/openai>
@@ -133,13 +138,14 @@ impl Provider {
         name: "azure-openai",
         base: None,
         hosts: &[".openai.azure.com"],
-        placement: Placement::Header(Cow::Borrowed("api-key")),
+        placement: Placement::Header(HeaderName::from_static("api-key")),
         dialect: Dialect::OpenAi,
         queries: &["api-key", "api_key", "subscription-key", "access_token"],
         proof: CHAT,
         shared: CHAT,
         request_headers: ASKED,
         response_headers: ANSWERED,
+        plain: false,
     };
 
     /// A server that speaks as `OpenAI` does. It needs [`base`](Self::base); [`custom`](Self::custom) asks for it.
@@ -154,22 +160,25 @@ impl Provider {
         shared: CHAT,
         request_headers: ASKED,
         response_headers: ANSWERED,
+        plain: false,
     };
 
     /// Every row.
-    pub(super) const ALL: &'static [Self] = &[
-        Self::OPENAI,
-        Self::ANTHROPIC,
-        Self::GEMINI,
-        Self::OPENROUTER,
-        Self::GROQ,
-        Self::MISTRAL,
-        Self::DEEPSEEK,
-        Self::XAI,
-        Self::TOGETHER,
-        Self::AZURE_OPENAI,
-        Self::CUSTOM,
-    ];
+    pub(super) const fn all() -> [Self; 11] {
+        [
+            Self::OPENAI,
+            Self::ANTHROPIC,
+            Self::GEMINI,
+            Self::OPENROUTER,
+            Self::GROQ,
+            Self::MISTRAL,
+            Self::DEEPSEEK,
+            Self::XAI,
+            Self::TOGETHER,
+            Self::AZURE_OPENAI,
+            Self::CUSTOM,
+        ]
+    }
 
     const fn openai_shaped(name: &'static str, base: &'static str, hosts: &'static [&'static str]) -> Self {
         Self {
@@ -183,6 +192,7 @@ impl Provider {
             shared: CHAT,
             request_headers: ASKED,
             response_headers: ANSWERED,
+            plain: false,
         }
     }
 }

@@ -4,8 +4,10 @@
 mod classify;
 mod floors;
 mod hints;
-mod origin;
 mod manifest;
+mod origin;
+mod pool;
 mod provider;
 mod scrub;
 mod slot;
+mod support;

@@ -105,5 +105,5 @@ fn a_row_can_be_changed() {
         Provider::custom("http://127.0.0.1:8080/llm").slot(Placement::Query("key".into())).dialect(Dialect::Gemini);
     assert_eq!(row.base_url(), Some("http://127.0.0.1:8080/llm"));
     assert_eq!((row.placement(), row.speaks()), (&Placement::Query("key".into()), Dialect::Gemini));
-    assert_eq!(Provider::GEMINI.placement(), &Placement::Header("x-goog-api-key".into()));
+    assert_eq!(Provider::GEMINI.placement(), &Placement::Header(http::HeaderName::from_static("x-goog-api-key")));
 }

@@ -3,8 +3,8 @@
 //! The process's share is one atomic number. A reservation gives its part back when it is dropped, so the number is
 //! zero again once nothing is kept.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 const PER_REQUEST: usize = 1 << 20;
 const PER_PROCESS: usize = 64 << 20;
@@ -20,6 +20,11 @@ impl Limits {
     /// At most `per_request` bytes of one body, while all bodies that know this `shared` stay inside it.
     pub(crate) fn new(per_request: usize, shared: Arc<SharedBudget>) -> Self {
         Self { per_request, shared }
+    }
+
+    /// The same, with another bound for a request.
+    pub(crate) fn with_per_request(self, bytes: usize) -> Self {
+        Self { per_request: bytes, ..self }
     }
 
     pub(crate) fn per_request(&self) -> usize {
@@ -39,9 +44,10 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB for a request, 64 MiB for everything that shares these limits.
+    /// 1 MiB for a request, 64 MiB for all that are made so in this process.
     fn default() -> Self {
-        Self::new(PER_REQUEST, Arc::new(SharedBudget::new(PER_PROCESS)))
+        static PROCESS: LazyLock<Arc<SharedBudget>> = LazyLock::new(|| Arc::new(SharedBudget::new(PER_PROCESS)));
+        Self::new(PER_REQUEST, Arc::clone(&PROCESS))
     }
 }
 
@@ -58,6 +64,7 @@ impl SharedBudget {
     }
 
     /// How many bytes are reserved right now.
+    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

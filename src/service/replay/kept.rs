@@ -91,6 +91,15 @@ impl Kept {
         self.chunks.iter().skip(self.next).map(Bytes::len).sum()
     }
 
+    /// All data that is kept, in one piece: copied only if it came in several.
+    pub(super) fn all(&self) -> Bytes {
+        match &self.chunks[..] {
+            [] => Bytes::new(),
+            [whole] => whole.clone(),
+            pieces => pieces.concat().into(),
+        }
+    }
+
     fn share(&mut self, data: &Bytes) -> bool {
         self.close_block();
         self.chunks.push(data.clone());

@@ -20,8 +20,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-pub(crate) use self::budget::{Limits, SharedBudget};
-pub(crate) use self::split::{Replay, split, split_unread};
+pub(crate) use self::budget::Limits;
+pub(crate) use self::split::{Replay, split};
 use self::tee::Reader;
 pub use self::tee::Superseded;
 use super::BoxError;

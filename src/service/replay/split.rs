@@ -27,6 +27,11 @@ enum Source<B> {
 }
 
 impl<B> Replay<B> {
+    /// A body that is sent once, and so only streams through.
+    pub(crate) fn never(body: B) -> (ReplayBody<B>, Self) {
+        (ReplayBody::pass(body), Self(Source::Never))
+    }
+
     /// A body for another attempt, or `None` if a part was sent and not kept. A body that streams is taken away from the
     /// attempt before: its next poll fails.
     pub(crate) fn again(&self) -> Option<ReplayBody<B>> {
@@ -34,6 +39,20 @@ impl<B> Replay<B> {
             Source::Never => None,
             Source::Whole { bytes, .. } => Some(ReplayBody(Form::Whole(bytes.clone()))),
             Source::Tee(tee) => tee.again().map(|reader| ReplayBody(Form::Tee(reader))),
+        }
+    }
+
+    /// Reads the body before anything is sent, as far as `bound`: all of it, or `None` if it is longer, fails, or is
+    /// never kept.
+    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>>
+    where
+        B: Body + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        match &self.0 {
+            Source::Never => Poll::Ready(None),
+            Source::Whole { bytes, .. } => Poll::Ready(Some(bytes.clone()).filter(|bytes| bytes.len() <= bound)),
+            Source::Tee(tee) => tee.poll_ahead(cx, bound),
         }
     }
 
@@ -77,8 +96,8 @@ where
     }
 }
 
-/// The same without a look into the body, which a caller that waits for `100 Continue` would take for its answer.
-pub(crate) fn split_unread<B: Body>(body: B, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
+/// The same without a look into the body.
+pub(super) fn split_unread<B: Body>(body: B, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
     if body.size_hint().lower() > limits.per_request() as u64 {
         return (ReplayBody::pass(body), Replay(Source::Never));
     }

@@ -1,7 +1,7 @@
 //! What the lock of a [`Tee`](super::tee::Tee) guards: the stream, what is kept of it, and who reads.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -17,6 +17,8 @@ pub(super) struct State<B> {
     stream: Option<B>,
     /// None once it has a gap, or nobody wants it any more: then there is no further attempt.
     kept: Option<Kept>,
+    /// Read ahead and not kept: sent after what is kept, and then there is a gap.
+    ahead: Option<FrameResult>,
     generation: u64,
     reader: Option<Waker>,
 }
@@ -36,7 +38,7 @@ impl<B> Scrap<B> {
 
 impl<B> State<B> {
     pub(super) fn new(stream: Option<B>, kept: Kept) -> Self {
-        Self { stream, kept: Some(kept), generation: 0, reader: None }
+        Self { stream, kept: Some(kept), ahead: None, generation: 0, reader: None }
     }
 
     /// Which attempt may read.
@@ -46,12 +48,12 @@ impl<B> State<B> {
 
     /// Whether everything that was sent is kept.
     pub(super) fn is_whole(&self) -> bool {
-        self.kept.is_some()
+        self.kept.is_some() && self.ahead.is_none()
     }
 
     /// Begins another attempt: its generation, and whoever waits in the one before it.
     pub(super) fn restart(&mut self) -> Option<(u64, Option<Waker>)> {
-        self.kept.as_mut()?.rewind();
+        self.kept.as_mut().filter(|_| self.ahead.is_none())?.rewind();
         self.generation += 1;
         Some((self.generation, self.reader.take()))
     }
@@ -88,6 +90,10 @@ where
         if !wanted {
             scrap.kept = self.kept.take();
         }
+        if let Some(item) = self.ahead.take() {
+            scrap.kept = self.kept.take();
+            return Poll::Ready(Some(item));
+        }
         let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
         let Poll::Ready(item) = Pin::new(stream).poll_frame(cx) else {
             scrap.waker = self.wait(cx.waker());
@@ -96,6 +102,27 @@ where
         let item = item.map(|frame| frame.map(in_bytes).map_err(Into::into));
         self.note(item.as_ref(), scrap);
         Poll::Ready(item)
+    }
+
+    /// Reads on before anything is sent, until the end or until more than `bound` bytes have been read: all of the data,
+    /// if that is the end. Nothing that is read is lost, whether or not it can be kept.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>> {
+        while let (Some(stream), Some(kept)) = (&mut self.stream, &mut self.kept) {
+            if kept.unread() > bound {
+                return Poll::Ready(None);
+            }
+            let item = ready!(Pin::new(&mut *stream).poll_frame(cx)).map(|item| item.map(in_bytes).map_err(Into::into));
+            let is_kept = matches!(&item, Some(Ok(frame)) if kept.keep(frame));
+            kept.rewind();
+            if item.as_ref().is_none_or(Result::is_err) || stream.is_end_stream() {
+                self.stream = None;
+            }
+            if item.is_some() && !is_kept {
+                self.ahead = item;
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Ready(self.kept.as_ref().filter(|kept| kept.unread() <= bound).map(Kept::all))
     }
 
     /// Keeps what is about to be sent, or gives up what is kept if that leaves a gap.
@@ -115,11 +142,14 @@ where
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.kept.as_ref().is_none_or(Kept::is_spent) && self.stream.as_ref().is_none_or(Body::is_end_stream)
+        self.kept.as_ref().is_none_or(Kept::is_spent)
+            && self.ahead.is_none()
+            && self.stream.as_ref().is_none_or(Body::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let rest = self.stream.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        longer(rest, self.kept.as_ref().map_or(0, Kept::unread))
+        let ahead = self.ahead.as_ref().and_then(|item| item.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        longer(rest, self.kept.as_ref().map_or(0, Kept::unread) + ahead)
     }
 }

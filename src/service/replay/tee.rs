@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
 use super::kept::Kept;
@@ -55,6 +56,14 @@ impl<B> Tee<B> {
             waker.wake();
         }
         Some(Reader { tee: Arc::clone(self), generation })
+    }
+
+    pub(super) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>>
+    where
+        B: Body + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        self.lock().poll_ahead(cx, bound)
     }
 
     pub(super) fn possible(&self) -> bool {

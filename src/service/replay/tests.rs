@@ -11,6 +11,8 @@ use http_body::{Body, Frame};
 use http_body_util::{Empty, Full};
 use proptest::prelude::*;
 
+use super::budget::SharedBudget;
+use super::split::split_unread;
 use super::*;
 use crate::service::script::{Bell, Broken, Script, Step, poll, poll_with, rest, trailers};
 

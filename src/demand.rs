@@ -1,0 +1,100 @@
+//! What a request asks of a key, and how that is found out.
+
+use std::fmt;
+
+use http::request::Parts;
+
+/// What a request asks for. An empty demand is content with any key.
+///
+/// ```
+/// use key_commune::demand::Demand;
+///
+/// let demand = Demand::default().model("gpt-4o").session("chat-17");
+/// assert_eq!(demand.model_name(), Some("gpt-4o"));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    model: Option<Box<str>>,
+    session: Option<Box<str>>,
+    caller: Option<Caller>,
+}
+
+impl Demand {
+    /// The longest model name or session id that is believed, in bytes. A longer one counts as not given.
+    pub const MAX_LEN: usize = 256;
+
+    /// The same, for this model.
+    #[must_use]
+    pub fn model(mut self, name: &str) -> Self {
+        self.model = bounded(name);
+        self
+    }
+
+    /// The same, as part of this session.
+    #[must_use]
+    pub fn session(mut self, id: &str) -> Self {
+        self.session = bounded(id);
+        self
+    }
+
+    /// The same, on behalf of this caller.
+    #[must_use]
+    pub fn caller(mut self, caller: Caller) -> Self {
+        self.caller = Some(caller);
+        self
+    }
+
+    /// The model asked for.
+    pub fn model_name(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// The session the request belongs to.
+    pub fn session_id(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Who asks.
+    pub fn caller_id(&self) -> Option<Caller> {
+        self.caller
+    }
+}
+
+fn bounded(text: &str) -> Option<Box<str>> {
+    (1..=Demand::MAX_LEN).contains(&text.len()).then(|| text.into())
+}
+
+/// Who asks, as an opaque number: the pool only ever compares it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Caller(pub u64);
+
+/// What an inspection came to.
+#[derive(Debug)]
+pub enum Inspection {
+    /// This is what the request asks for.
+    Demand(Demand),
+    /// It cannot be told without the body: up to this many bytes of it are collected, and the question is asked again.
+    NeedsBody(usize),
+}
+
+/// Finds out what a request asks for. Implemented for closures.
+///
+/// It is asked first with the head alone. If it needs the body, it is asked once more with as many bytes as it wanted,
+/// or with the whole body if that is shorter; a body beyond the bound comes as `None`, and whatever is answered
+/// then, [`Inspection::NeedsBody`] again included, counts.
+pub trait Inspect: Send + Sync {
+    /// What the request asks for, as far as it can be told from its head and what is known of its body.
+    fn inspect(&self, head: &Parts, body: Option<&[u8]>) -> Inspection;
+}
+
+impl<F: Fn(&Parts, Option<&[u8]>) -> Inspection + Send + Sync> Inspect for F {
+    fn inspect(&self, head: &Parts, body: Option<&[u8]>) -> Inspection {
+        self(head, body)
+    }
+}
+
+impl fmt::Debug for dyn Inspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inspect")
+    }
+}

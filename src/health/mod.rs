@@ -1,0 +1,248 @@
+//! How a key is doing, as a state machine without a clock, a lock or chance of its own.
+//!
+//! ```text
+//!              a fault of the key          its rest is over
+//!   Active ──────────────────────▶ Resting ───────────────▶ Probing ── a fault of the key ──▶ Resting
+//!      ▲                            ▲    │                    │ │
+//!      │                            └────┼── permit back ─────┘ │            Retired: the last rung of a ladder,
+//!      └── unblocked by an operator ─────┴────── a success ─────┘                     or an operator's word
+//! ```
+//!
+//! Every transition takes the next *step*, a number that counts up over the whole pool and that every lease carries. A
+//! failure counts only if its lease is not older than the key's last transition (I6), so that however many requests
+//! were in flight when a key failed, it is struck once. A success ends a rest only if its lease was given after the rest
+//! began (I5). Rests only ever get longer: `until` is the later of the old and the new one (I5).
+
+mod penalties;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::outcome::{Fault, Outcome, Verdict};
+pub use penalties::{Ladder, Penalties};
+
+/// What a key may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// For any request.
+    #[default]
+    Active,
+    /// For none, until its time has come.
+    Resting,
+    /// For the one request that tries whether it works again.
+    Probing,
+    /// For none, until an operator says otherwise.
+    Retired,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Active => "active",
+            Self::Resting => "resting",
+            Self::Probing => "probing",
+            Self::Retired => "retired",
+        })
+    }
+}
+
+/// Why a key is not simply active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// What an answer said, and for how long, in its own words or by the pool's numbers.
+    Outcome(Outcome),
+    /// The provider named the time to come back.
+    Hinted(Outcome),
+    /// An operator switched it off.
+    Disabled,
+    /// It was sent to another place than it is bound to, by a client that follows redirects.
+    Exposed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outcome(outcome) => f.pad(outcome.name()),
+            Self::Hinted(outcome) => f.pad(&format!("{outcome}, provider's time")),
+            Self::Disabled => f.pad("disabled by operator"),
+            Self::Exposed => f.pad("exposed by a redirect"),
+        }
+    }
+}
+
+/// Number of a transition, counting up over the whole pool.
+pub type Step = u64;
+
+/// How one key is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Health {
+    state: State,
+    until: Timestamp,
+    throttles: u32,
+    rejections: u32,
+    changed: Step,
+    rested: Step,
+    reason: Option<Reason>,
+}
+
+/// What an outcome is judged by: the rules, the moment, the step that a transition would take, and a number drawn at
+/// random for whatever needs one.
+#[derive(Clone, Copy, Debug)]
+pub struct Judge<'a> {
+    /// The pool's numbers.
+    pub penalties: &'a Penalties,
+    /// The present.
+    pub now: Timestamp,
+    /// The step of the next transition.
+    pub next: Step,
+    /// Any number, evenly drawn.
+    pub draw: u64,
+}
+
+impl Health {
+    /// What the key may be used for.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// When a resting key may be probed, or when a probe's patience ends; zero otherwise.
+    pub fn until(&self) -> Timestamp {
+        self.until
+    }
+
+    /// Strikes in a row: for being throttled, and for being rejected.
+    pub fn strikes(&self) -> (u32, u32) {
+        (self.throttles, self.rejections)
+    }
+
+    /// Why it is not simply active, or the last thing it was struck for.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The step of the last transition.
+    pub fn changed(&self) -> Step {
+        self.changed
+    }
+
+    /// Whether a success would change anything.
+    pub fn is_clean(&self) -> bool {
+        self.state == State::Active && self.strikes() == (0, 0)
+    }
+
+    /// Whether a request may probe it now.
+    pub fn is_due(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Resting | State::Probing) && now >= self.until
+    }
+
+    /// The health after a verdict on a request whose lease was given at step `leased`. Equal to the old one if the
+    /// verdict changes nothing.
+    #[must_use]
+    pub fn judged(self, verdict: &Verdict, leased: Step, judge: &Judge<'_>) -> Self {
+        match (verdict.outcome, verdict.fault()) {
+            _ if self.state == State::Retired => self,
+            (Outcome::Accepted, _) => self.succeeded(leased, judge),
+            (outcome, Some(Fault::Key)) if leased >= self.changed => self.struck(outcome, verdict, judge),
+            (outcome, Some(Fault::Key)) => self.extended(outcome, verdict, judge),
+            _ => self.released(leased, judge),
+        }
+    }
+
+    /// A probe begins.
+    #[must_use]
+    pub fn probed(self, judge: &Judge<'_>) -> Self {
+        let until = judge.now + judge.penalties.patience();
+        Self { state: State::Probing, until, changed: judge.next, ..self }
+    }
+
+    /// An operator, or a tripwire, takes the key out of use.
+    #[must_use]
+    pub fn retired(self, reason: Reason, next: Step) -> Self {
+        Self {
+            state: State::Retired,
+            until: Timestamp::ZERO,
+            changed: next,
+            rested: next,
+            reason: Some(reason),
+            ..self
+        }
+    }
+
+    /// An operator rests the key.
+    #[must_use]
+    pub fn blocked(self, until: Timestamp, next: Step) -> Self {
+        Self { state: State::Resting, until, changed: next, rested: next, reason: Some(Reason::Disabled), ..self }
+    }
+
+    /// A clean slate.
+    #[must_use]
+    pub fn cleared(next: Step) -> Self {
+        Self { changed: next, ..Self::default() }
+    }
+
+    /// The same health as `before`, put back at step `next`: nothing that was leased earlier counts against it.
+    #[must_use]
+    pub fn rolled_back(before: Self, next: Step) -> Self {
+        Self { changed: next, ..before }
+    }
+
+    fn succeeded(self, leased: Step, judge: &Judge<'_>) -> Self {
+        match self.state {
+            State::Active if self.is_clean() || leased < self.changed => self,
+            State::Active => Self { throttles: 0, rejections: 0, reason: None, ..self },
+            _ if leased > self.rested => Self::cleared(judge.next),
+            _ => self,
+        }
+    }
+
+    fn struck(self, outcome: Outcome, verdict: &Verdict, judge: &Judge<'_>) -> Self {
+        let Some(ladder) = judge.penalties.ladder(outcome) else { return self.released(self.changed, judge) };
+        let mut next = Self { changed: judge.next, rested: judge.next, ..self };
+        let strikes = next.count(outcome);
+        if ladder.retires(strikes) {
+            return next.retired(Reason::Outcome(outcome), judge.next);
+        }
+        let hinted = judge.penalties.hinted(outcome, verdict.hint);
+        let rest = hinted.unwrap_or_else(|| judge.penalties.spread(ladder.rest(strikes), judge.draw));
+        next.reason = Some(if hinted.is_some() { Reason::Hinted(outcome) } else { Reason::Outcome(outcome) });
+        next.rest(rest, judge.now)
+    }
+
+    /// Only a success ends a rest early, so a probe that fails starts from its own end, not from its patience.
+    fn rest(self, rest: Duration, now: Timestamp) -> Self {
+        let old = if self.state == State::Resting { self.until } else { Timestamp::ZERO };
+        if rest.is_zero() && self.state == State::Active {
+            return self;
+        }
+        Self { state: State::Resting, until: old.max(now + rest), ..self }
+    }
+
+    /// One more strike in a row of the kind; how many that makes.
+    fn count(&mut self, outcome: Outcome) -> u32 {
+        let strikes = if outcome == Outcome::Rejected { &mut self.rejections } else { &mut self.throttles };
+        *strikes = strikes.saturating_add(1);
+        *strikes
+    }
+
+    /// A straggler strikes nobody, but a provider's word about the time still holds.
+    fn extended(self, outcome: Outcome, verdict: &Verdict, judge: &Judge<'_>) -> Self {
+        match judge.penalties.hinted(outcome, verdict.hint) {
+            Some(rest) if self.state == State::Resting => Self { until: self.until.max(judge.now + rest), ..self },
+            _ => self,
+        }
+    }
+
+    /// Something that says nothing about the key: a probe gives its permit back, and the next request may try.
+    fn released(self, leased: Step, judge: &Judge<'_>) -> Self {
+        let probe = self.state == State::Probing && leased == self.changed;
+        if probe { Self { state: State::Resting, until: judge.now, changed: judge.next, ..self } } else { self }
+    }
+}

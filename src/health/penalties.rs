@@ -1,0 +1,186 @@
+//! How long each outcome rests a key, and how many of them retire it.
+
+use std::time::Duration;
+
+use crate::hint::Hint;
+use crate::outcome::Outcome;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The numbers a pool punishes by. The default obeys hints, caps them, spreads rests that nobody asked for ("full
+/// jitter"), and retires a key at its fourth rejection in a row.
+///
+/// ```
+/// use key_commune::health::{Ladder, Penalties};
+/// use std::time::Duration;
+///
+/// let strict = Penalties::default().rejected(Ladder::steps([Duration::from_secs(86_400)]).retires_at(3));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Penalties {
+    throttled: Ladder,
+    rejected: Ladder,
+    quota_spent: Ladder,
+    hints: bool,
+    hint_cap: Duration,
+    quota_cap: Duration,
+    jitter: bool,
+    probe_patience: Duration,
+}
+
+impl Default for Penalties {
+    fn default() -> Self {
+        Self {
+            throttled: Ladder::doubling(MINUTE, HOUR),
+            rejected: Ladder::steps([MINUTE, HOUR, DAY]).retires_at(4),
+            quota_spent: Ladder::steps([HOUR]),
+            hints: true,
+            hint_cap: HOUR,
+            quota_cap: DAY,
+            jitter: true,
+            probe_patience: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Penalties {
+    /// Rests for [`Outcome::Throttled`] without a hint. Default: 1 min, doubling, at most 1 h, never retires.
+    #[must_use]
+    pub fn throttled(mut self, ladder: Ladder) -> Self {
+        self.throttled = ladder;
+        self
+    }
+
+    /// Rests for [`Outcome::Rejected`]. Default: 1 min, 1 h, 24 h; the fourth in a row retires.
+    #[must_use]
+    pub fn rejected(mut self, ladder: Ladder) -> Self {
+        self.rejected = ladder;
+        self
+    }
+
+    /// Rests for [`Outcome::QuotaSpent`] without a hint. Default: 1 h each.
+    #[must_use]
+    pub fn quota_spent(mut self, ladder: Ladder) -> Self {
+        self.quota_spent = ladder;
+        self
+    }
+
+    /// Whether hints are obeyed. Default: yes.
+    #[must_use]
+    pub fn hints(mut self, obeyed: bool) -> Self {
+        self.hints = obeyed;
+        self
+    }
+
+    /// The longest rest that a hint can ask for when the key is throttled. Default: 1 h.
+    #[must_use]
+    pub fn hint_cap(mut self, longest: Duration) -> Self {
+        self.hint_cap = longest;
+        self
+    }
+
+    /// The longest rest that a hint can ask for when the key's quota is spent. Default: 24 h.
+    #[must_use]
+    pub fn quota_cap(mut self, longest: Duration) -> Self {
+        self.quota_cap = longest;
+        self
+    }
+
+    /// Whether a rest that no hint asked for is drawn evenly from nothing to its full length, so that keys that failed
+    /// together do not come back together. Default: yes.
+    #[must_use]
+    pub fn jitter(mut self, spread: bool) -> Self {
+        self.jitter = spread;
+        self
+    }
+
+    /// How long a probe may stay silent before another request may probe. Default: 30 s.
+    #[must_use]
+    pub fn probe_patience(mut self, longest: Duration) -> Self {
+        self.probe_patience = longest;
+        self
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.probe_patience
+    }
+
+    /// The ladder of an outcome that is a key's fault; none if these rules let it pass.
+    pub(super) fn ladder(&self, outcome: Outcome) -> Option<&Ladder> {
+        let ladder = match outcome {
+            Outcome::Throttled => &self.throttled,
+            Outcome::Rejected => &self.rejected,
+            Outcome::QuotaSpent => &self.quota_spent,
+            _ => return None,
+        };
+        Some(ladder).filter(|ladder| !ladder.is_empty())
+    }
+
+    /// The rest that a hint asks for, capped (I7), if hints are obeyed.
+    pub(super) fn hinted(&self, outcome: Outcome, hint: Option<Hint>) -> Option<Duration> {
+        let cap = if outcome == Outcome::QuotaSpent { self.quota_cap } else { self.hint_cap };
+        hint.filter(|_| self.hints).map(|hint| hint.after.min(cap))
+    }
+
+    /// `rest`, or the part of it that `draw` picks: a share of it in 2^64 steps, never less than a second of it.
+    pub(super) fn spread(&self, rest: Duration, draw: u64) -> Duration {
+        if !self.jitter {
+            return rest;
+        }
+        let share = rest.mul_f64(draw as f64 / u64::MAX as f64);
+        share.max(Duration::from_secs(1)).min(rest)
+    }
+}
+
+/// Rests for the first, second, third … strike in a row, and the strike that retires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ladder {
+    rests: Rests,
+    retires_at: Option<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Rests {
+    Doubling { first: Duration, cap: Duration },
+    Steps(Box<[Duration]>),
+}
+
+impl Ladder {
+    /// `first`, then twice as long each time, at most `cap`.
+    #[must_use]
+    pub fn doubling(first: Duration, cap: Duration) -> Self {
+        Self { rests: Rests::Doubling { first, cap }, retires_at: None }
+    }
+
+    /// These rests in turn; the last one repeats. No steps at all: the outcome costs a key nothing.
+    #[must_use]
+    pub fn steps(rests: impl Into<Box<[Duration]>>) -> Self {
+        Self { rests: Rests::Steps(rests.into()), retires_at: None }
+    }
+
+    /// The same, retiring the key at the `strike`th in a row, counted from 1.
+    #[must_use]
+    pub fn retires_at(mut self, strike: u32) -> Self {
+        self.retires_at = Some(strike);
+        self
+    }
+
+    fn is_empty(&self) -> bool {
+        self.retires_at.is_none() && matches!(&self.rests, Rests::Steps(rests) if rests.is_empty())
+    }
+
+    pub(super) fn retires(&self, strike: u32) -> bool {
+        self.retires_at.is_some_and(|at| strike >= at)
+    }
+
+    /// The rest for the `strike`th strike in a row, counted from 1.
+    pub(super) fn rest(&self, strike: u32) -> Duration {
+        let before = strike.saturating_sub(1);
+        match &self.rests {
+            Rests::Doubling { first, cap } => first.saturating_mul(1 << before.min(30)).min(*cap),
+            Rests::Steps(rests) => rests.get(before as usize).or(rests.last()).copied().unwrap_or_default(),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Keys come, go and are told off by people, while requests run.
+
+use std::sync::Arc;
+
+use super::ledger::{Cell, Ledger};
+use super::member::Member;
+use super::roster::Roster;
+use super::shared::Shared;
+use super::word::Standing;
+use super::{Key, KeyPool, MemberSnapshot, Snapshot};
+use crate::clock::Timestamp;
+use crate::health::{Health, Reason, Step};
+use crate::origin::OriginError;
+use crate::secret::{KeyId, SecretError};
+
+impl KeyPool {
+    /// Adds a key; requests that wait get it at once.
+    ///
+    /// # Errors
+    /// When the pool has it already, or is full.
+    pub fn add(&self, key: Key) -> Result<KeyId, PoolError> {
+        let mut ids = self.extend([key])?;
+        ids.pop().ok_or(PoolError::NoKeys)
+    }
+
+    /// Adds keys, all or none of them.
+    ///
+    /// # Errors
+    /// When the pool has one already, one comes twice, or they do not all fit.
+    pub fn extend(&self, keys: impl IntoIterator<Item = Key>) -> Result<Vec<KeyId>, PoolError> {
+        let name = self.0.provider.name();
+        let keys = keys.into_iter().map(|key| (self.0.pepper.id(name, &key.secret), key)).collect();
+        let now = self.now();
+        self.0.with(|ledger| self.0.join(ledger, keys, now))
+    }
+
+    pub(super) fn add_all(&self, keys: impl IntoIterator<Item: Into<String>>) -> Result<(), PoolError> {
+        let parse = |(index, text)| Key::new(text).map_err(|error| PoolError::Key { index, error });
+        let keys = keys.into_iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(PoolError::NoKeys);
+        }
+        self.extend(keys).map(drop)
+    }
+
+    /// Removes a key. Requests that are being served with it go on; nothing they bring back is held against anybody.
+    /// Answers whether there was such a key.
+    pub fn remove(&self, id: KeyId) -> bool {
+        self.0.with(|ledger| self.0.remove(ledger, id))
+    }
+
+    /// Takes a key out of use until [`unblock`](Self::unblock). Answers whether there is such a key.
+    pub fn disable(&self, id: KeyId) -> bool {
+        self.change(id, |health, next, _| health.retired(Reason::Disabled, next))
+    }
+
+    /// Rests a key until a moment. Answers whether there is such a key.
+    pub fn block(&self, id: KeyId, until: Timestamp) -> bool {
+        self.change(id, |health, next, _| health.blocked(until, next))
+    }
+
+    /// Gives a key a clean slate, whatever was held against it. Answers whether there is such a key.
+    pub fn unblock(&self, id: KeyId) -> bool {
+        self.change(id, |_, next, _| Health::cleared(next))
+    }
+
+    /// What has changed since the last call: each key once, in its present state. For a store that writes behind the
+    /// requests.
+    #[must_use]
+    pub fn drain(&self) -> Vec<Change> {
+        let now = self.now();
+        self.0.with(|ledger| {
+            let (changed, gone) = ledger.changes.take();
+            let snapshot = Snapshot::take(self.0.provider.name(), ledger, now);
+            let members = snapshot.members.into_iter().filter(|member| changed.contains(&member.id));
+            members.map(|member| Change::Member(Box::new(member))).chain(gone.into_iter().map(Change::Gone)).collect()
+        })
+    }
+
+    fn change(&self, id: KeyId, change: impl FnOnce(Health, Step, Timestamp) -> Health) -> bool {
+        let now = self.now();
+        self.0.with(|ledger| {
+            let Some(&place) = ledger.ids.get(&id) else { return false };
+            let Some(health) = ledger.cell(place).map(|cell| cell.health) else { return false };
+            let changed = change(health, ledger.next_step(), now);
+            ledger.install(place, changed, now);
+            true
+        })
+    }
+}
+
+impl Shared {
+    fn join(
+        self: &Arc<Self>,
+        ledger: &mut Ledger,
+        keys: Vec<(KeyId, Key)>,
+        now: Timestamp,
+    ) -> Result<Vec<KeyId>, PoolError> {
+        self.check(ledger, &keys)?;
+        let ids = keys.iter().map(|&(id, _)| id).collect();
+        let places: Vec<u32> = keys.into_iter().map(|(id, key)| self.seat(ledger, id, key, now)).collect();
+        self.publish(ledger);
+        for place in places {
+            ledger.hand_out(place, now);
+        }
+        Ok(ids)
+    }
+
+    fn check(&self, ledger: &Ledger, keys: &[(KeyId, Key)]) -> Result<(), PoolError> {
+        if ledger.ids.len() + keys.len() > self.max_keys {
+            return Err(PoolError::Full(self.max_keys));
+        }
+        let mut seen = std::collections::HashSet::new();
+        let twice = keys.iter().find(|(id, _)| ledger.ids.contains_key(id) || !seen.insert(*id));
+        twice.map_or(Ok(()), |(_, key)| Err(PoolError::Twice(key.secret.masked())))
+    }
+
+    /// Gives a key the lowest free place.
+    fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
+        let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
+        let member = Arc::new(Member::new(place as usize, id, key, self));
+        let cell = Some(Cell { member, health: Health::cleared(ledger.step()), since: now });
+        match ledger.cells.get_mut(place as usize) {
+            Some(free) => *free = cell,
+            None => ledger.cells.push(cell),
+        }
+        ledger.ids.insert(id, place);
+        ledger.changes.added(id);
+        place
+    }
+
+    fn remove(&self, ledger: &mut Ledger, id: KeyId) -> bool {
+        let Some(cell) = ledger.ids.get(&id).copied().and_then(|place| ledger.forget(place)) else { return false };
+        cell.member.word.set(Standing::Closed);
+        ledger.changes.removed(id);
+        self.publish(ledger);
+        true
+    }
+
+    /// Makes a new roster out of the books, for those who read without the lock.
+    fn publish(&self, ledger: &mut Ledger) {
+        let member = |cell: &Option<Cell>| cell.as_ref().map(|cell| Arc::clone(&cell.member));
+        let roster = Arc::new(Roster::new(ledger.cells.iter().map(member).collect()));
+        ledger.mark_all(&roster);
+        ledger.roster = Arc::clone(&roster);
+        self.roster.store(roster);
+    }
+}
+
+/// What a store has to write down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A key is new, or its state has changed.
+    Member(Box<MemberSnapshot>),
+    /// A key was removed.
+    Gone(KeyId),
+}
+
+/// Why keys cannot be put into a pool. Never holds a key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// There is no key.
+    #[error("a pool needs at least one key")]
+    NoKeys,
+    /// A text cannot be a key.
+    #[error("key {number} cannot be used: {error}", number = index + 1)]
+    Key {
+        /// Which one, counted from 0.
+        index: usize,
+        /// Why.
+        error: SecretError,
+    },
+    /// A key comes twice, or is in the pool already; in its masked form.
+    #[error("the key {0} is in the pool already")]
+    Twice(String),
+    /// The provider has no base URL of its own, and was not given one.
+    #[error("the provider {0} needs a base URL")]
+    NoBase(&'static str),
+    /// The provider's base URL is not one that keys may be sent to.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The pool takes no more than this many keys.
+    #[error("the pool takes at most {0} keys")]
+    Full(usize),
+}

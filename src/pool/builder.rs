@@ -1,0 +1,154 @@
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::admin::PoolError;
+use super::ledger::Ledger;
+use super::random::Random;
+use super::roster::Roster;
+use super::shared::Shared;
+use super::signals::Signals;
+use super::waiting::Queue;
+use super::{Key, KeyPool};
+use crate::clock::{Clock, SystemClock};
+use crate::health::Penalties;
+use crate::provider::Provider;
+use crate::secret::Pepper;
+use crate::select::{Select, TwoChoices};
+use crate::sync::Mutex;
+
+/// Builds a [`KeyPool`] with other rules than the default ones.
+///
+/// ```
+/// use key_commune::health::Penalties;
+/// use key_commune::pool::{Key, KeyPool};
+/// use key_commune::provider::Provider;
+/// use key_commune::select::RoundRobin;
+///
+/// let pool = KeyPool::builder(Provider::ANTHROPIC)
+///     .select(RoundRobin::default())
+///     .penalties(Penalties::default().jitter(false))
+///     .key(Key::new("sk-ant-0123456789")?.label("team blue"))
+///     .build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a builder does nothing until it is built"]
+pub struct Builder {
+    provider: Provider,
+    select: Box<dyn Select>,
+    penalties: Penalties,
+    clock: Arc<dyn Clock>,
+    pepper: Pepper,
+    seed: u64,
+    max_keys: usize,
+    max_waiting: usize,
+    keys: Vec<Key>,
+}
+
+impl Builder {
+    pub(super) fn new(provider: Provider) -> Self {
+        Self {
+            provider,
+            select: Box::new(TwoChoices),
+            penalties: Penalties::default(),
+            clock: Arc::new(SystemClock::new()),
+            pepper: Pepper::random(),
+            seed: rand::random(),
+            max_keys: u32::MAX as usize,
+            max_waiting: 1_024,
+            keys: Vec::new(),
+        }
+    }
+
+    /// How a key is chosen. Default: [`TwoChoices`].
+    pub fn select(mut self, strategy: impl Select + 'static) -> Self {
+        self.select = Box::new(strategy);
+        self
+    }
+
+    /// How long each outcome rests a key. Default: [`Penalties::default`].
+    pub fn penalties(mut self, penalties: Penalties) -> Self {
+        self.penalties = penalties;
+        self
+    }
+
+    /// What tells the time. Default: [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// What makes key ids this pool's own. Default: random, so that ids change with every start.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.pepper = pepper;
+        self
+    }
+
+    /// Where chance begins, so that a test draws the same numbers again. Default: random.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The most keys the pool takes. Default: 4,294,967,295.
+    pub fn max_keys(mut self, most: usize) -> Self {
+        self.max_keys = most.min(u32::MAX as usize);
+        self
+    }
+
+    /// The most requests that wait for a key at once; one more is answered at once. Default: 1,024.
+    pub fn max_waiting(mut self, most: usize) -> Self {
+        self.max_waiting = most;
+        self
+    }
+
+    /// Adds a key.
+    pub fn key(mut self, key: Key) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// Adds keys.
+    pub fn keys(mut self, keys: impl IntoIterator<Item = Key>) -> Self {
+        self.keys.extend(keys);
+        self
+    }
+
+    /// Builds the pool. It may be empty; keys can come later.
+    ///
+    /// # Errors
+    /// When a key comes twice, there are more than [`max_keys`](Self::max_keys), or the provider's row is incomplete.
+    pub fn build(self) -> Result<KeyPool, PoolError> {
+        if self.provider.base_url().is_none() {
+            return Err(PoolError::NoBase(self.provider.name()));
+        }
+        let signals = Arc::new(Signals::new());
+        let roster = Arc::new(Roster::new(Box::default()));
+        let queue = Queue::new(self.max_waiting);
+        let ledger = Ledger::new(Arc::clone(&roster), Arc::clone(&signals), self.penalties, queue);
+        let pool = KeyPool(Arc::new(Shared {
+            slot: self.provider.credential_slot(),
+            origin: self.provider.origin()?,
+            provider: self.provider,
+            pepper: self.pepper,
+            clock: self.clock,
+            select: self.select,
+            roster: ArcSwap::new(roster),
+            signals,
+            random: Random::new(self.seed),
+            ledger: Mutex::new(ledger),
+            max_keys: self.max_keys,
+        }));
+        pool.extend(self.keys)?;
+        Ok(pool)
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("provider", &self.provider)
+            .field("keys", &self.keys.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! The right to use one member for one attempt.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use super::member::Member;
+use super::signals::Telling;
+use crate::clock::Timestamp;
+use crate::demand::Caller;
+use crate::health::Step;
+use crate::origin::Origin;
+use crate::outcome::{Fault, Outcome, Verdict};
+use crate::scrub::Scrubber;
+use crate::secret::KeyId;
+
+/// The right to use one key for one attempt. Held until the last byte of the answer; dropping it gives the key back.
+///
+/// A lease that is dropped without a verdict says nothing about the key: the caller went away (I8).
+#[derive(Debug)]
+#[must_use = "a lease that is dropped gives its key back at once"]
+pub struct Lease {
+    pub(super) member: Arc<Member>,
+    pub(super) step: Step,
+    pub(super) probe: bool,
+    caller: Option<Caller>,
+    settled: bool,
+}
+
+impl Lease {
+    /// A lease on a member that has been entered.
+    #[inline]
+    pub(super) fn new(member: Arc<Member>, step: Step, caller: Option<Caller>, probe: bool) -> Self {
+        Self { member, step, probe, caller, settled: false }
+    }
+
+    /// The id of the key.
+    pub fn key_id(&self) -> KeyId {
+        self.member.id
+    }
+
+    /// What goes into the request: the key as its slot writes it, marked sensitive.
+    pub fn value(&self) -> &HeaderValue {
+        &self.member.value
+    }
+
+    /// The key's own origin, if it is not the pool's.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.member.key.origin.as_ref()
+    }
+
+    /// On whose behalf the key is used.
+    pub fn caller(&self) -> Option<Caller> {
+        self.caller
+    }
+
+    /// Whether this attempt tries out a key whose rest is over.
+    pub fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// What masks echoes of this key in an answer.
+    pub fn scrubber(&self) -> Scrubber {
+        self.member.scrubber()
+    }
+
+    /// Tells the pool what the answer said. A lease is settled once, by its head; only a failure that follows an
+    /// acceptance (an error inside the answer's body) is heard after that.
+    ///
+    /// A success of a key without strikes takes no lock and allocates nothing (I11).
+    #[inline]
+    pub fn settle(&mut self, verdict: &Verdict, now: Timestamp) {
+        if self.settled && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
+            return;
+        }
+        self.settled = true;
+        if self.matters(verdict)
+            && let Some(pool) = self.member.pool.upgrade()
+        {
+            pool.settle(self, verdict, now);
+            self.probe = false;
+        }
+    }
+
+    /// Takes the key out of use: it went to a place it is not bound to.
+    pub fn expose(&mut self, now: Timestamp) {
+        self.settled = true;
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.expose(&self.member, now);
+            self.probe = false;
+        }
+    }
+
+    /// Whether the pool has to be told under its lock.
+    #[inline]
+    fn matters(&self, verdict: &Verdict) -> bool {
+        match verdict.fault() {
+            _ if self.probe => true,
+            None if verdict.outcome == Outcome::Accepted => {
+                let telling = self.member.signals.succeeded();
+                telling == Telling::Lock || !self.member.word.is_clean()
+            }
+            Some(Fault::Key | Fault::Service) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Drop for Lease {
+    #[inline]
+    fn drop(&mut self) {
+        if self.probe
+            && let Some(pool) = self.member.pool.upgrade()
+        {
+            let now = pool.clock.now();
+            pool.settle(self, &Verdict::new(Outcome::Aborted), now);
+        }
+        self.member.word.leave();
+    }
+}

@@ -1,0 +1,159 @@
+//! A key in the pool.
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use http::HeaderValue;
+
+use super::shared::Shared;
+use super::signals::Signals;
+use super::word::{Standing, Word};
+use crate::clock::Timestamp;
+use crate::origin::Origin;
+use crate::scrub::Scrubber;
+use crate::secret::{KeyId, Secret};
+use crate::select::Load;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// How many members keep their scrubber: about 20 MiB of them.
+const KEPT_SCRUBBERS: u32 = 4_096;
+
+/// A key to be put into a pool, with what is known about it.
+///
+/// ```
+/// use key_commune::pool::Key;
+///
+/// let key = Key::new("sk-test-0123456789abcdef")?.label("team blue");
+/// # Ok::<(), key_commune::secret::SecretError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(super) secret: Secret,
+    pub(super) label: Option<Box<str>>,
+    pub(super) origin: Option<Origin>,
+}
+
+impl Key {
+    /// The longest label, in bytes; a longer one is cut.
+    pub const MAX_LABEL: usize = 64;
+
+    /// A key with this text.
+    ///
+    /// # Errors
+    /// When the text cannot be a key, see [`Secret::new`].
+    pub fn new(text: impl Into<String>) -> Result<Self, crate::secret::SecretError> {
+        Secret::new(text).map(Self::from)
+    }
+
+    /// The same, under a name for people.
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        let clean = label.chars().filter(|letter| !letter.is_control());
+        let mut cut = String::new();
+        for letter in clean.take_while(|letter| letter.len_utf8() <= Self::MAX_LABEL) {
+            if cut.len() + letter.len_utf8() > Self::MAX_LABEL {
+                break;
+            }
+            cut.push(letter);
+        }
+        self.label = Some(cut.into());
+        self
+    }
+
+    /// The same, sent to this origin instead of the pool's. It is never sent to any other.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+}
+
+impl From<Secret> for Key {
+    fn from(secret: Secret) -> Self {
+        Self { secret, label: None, origin: None }
+    }
+}
+
+/// A key in the pool. What the hot path touches comes first, within one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(crate) struct Member {
+    pub(super) word: Word,
+    uses: AtomicU64,
+    /// Throttles of a day: the day, then their number.
+    throttles: AtomicU64,
+    /// The window in which it was last used.
+    window: AtomicU32,
+    pub(super) place: u32,
+    pub(super) signals: Arc<Signals>,
+    pub(super) pool: Weak<Shared>,
+    pub(super) value: HeaderValue,
+    pub(super) id: KeyId,
+    pub(super) key: Key,
+    scrubber: OnceLock<Scrubber>,
+}
+
+impl Member {
+    pub(super) fn new(place: usize, id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
+        Self {
+            word: Word::new(Standing::Clean),
+            uses: AtomicU64::new(0),
+            throttles: AtomicU64::new(0),
+            window: AtomicU32::new(u32::MAX),
+            place: place as u32,
+            signals: Arc::clone(&shared.signals),
+            pool: Arc::downgrade(shared),
+            value: shared.slot.value(&key.secret),
+            id,
+            key,
+            scrubber: OnceLock::new(),
+        }
+    }
+
+    /// Counts a use.
+    #[inline]
+    pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
+        self.uses.fetch_add(1, Ordering::Relaxed);
+        let window = window(now);
+        if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
+            signals.note_used(window);
+        }
+    }
+
+    #[inline]
+    pub(super) fn load(&self, now: Timestamp) -> Load {
+        Load::new(self.throttles(now), self.word.in_flight(), self.uses())
+    }
+
+    pub(super) fn uses(&self) -> u64 {
+        self.uses.load(Ordering::Relaxed)
+    }
+
+    /// How often it was throttled since midnight UTC.
+    #[inline]
+    pub(super) fn throttles(&self, now: Timestamp) -> u32 {
+        match self.throttles.load(Ordering::Relaxed) {
+            0 => 0,
+            packed if (packed >> 32) as u32 == now.day() => packed as u32,
+            _ => 0,
+        }
+    }
+
+    /// Counts a throttle. Only under the pool's lock.
+    pub(super) fn note_throttle(&self, now: Timestamp) {
+        let count = self.throttles(now).saturating_add(1);
+        self.throttles.store(u64::from(now.day()) << 32 | u64::from(count), Ordering::Relaxed);
+    }
+
+    /// What masks echoes of this key. It takes microseconds to make and kilobytes to keep, so the first
+    /// [`KEPT_SCRUBBERS`] members of a pool keep theirs, and the others make one when they need it.
+    pub(super) fn scrubber(&self) -> Scrubber {
+        let new = || Scrubber::new(&self.key.secret);
+        if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
+    }
+}
+
+/// The window of time, about 34 s long, that `now` falls into: a shift is all the hot path pays for it.
+#[inline]
+pub(super) fn window(now: Timestamp) -> u32 {
+    (now.nanos() >> 35) as u32
+}

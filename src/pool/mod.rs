@@ -1,0 +1,169 @@
+//! The pool: who may be used now, and what each answer changes.
+//!
+//! The pool in memory decides alone. Taking a key that may be used, and settling a success on one that has no strikes,
+//! take no lock, allocate nothing and await nothing (I11); everything else takes one short lock.
+
+mod admin;
+mod bitmap;
+mod budget;
+mod builder;
+mod changes;
+mod lease;
+mod ledger;
+mod member;
+#[cfg(all(test, key_commune_loom))]
+mod models;
+mod outage;
+mod random;
+mod roster;
+mod shared;
+mod signals;
+mod snapshot;
+mod tried;
+mod view;
+mod waiting;
+mod word;
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::demand::Demand;
+use crate::origin::Origin;
+use crate::provider::Provider;
+pub use admin::{Change, PoolError};
+pub use builder::Builder;
+pub use lease::Lease;
+pub use member::Key;
+use shared::Shared;
+pub use snapshot::{MemberSnapshot, Snapshot};
+pub use tried::Tried;
+pub use waiting::Waiting;
+
+/// A pool of keys. Cloning it shares it.
+///
+/// ```
+/// use key_commune::pool::KeyPool;
+/// use key_commune::provider::Provider;
+///
+/// let pool = KeyPool::new(Provider::OPENAI, ["sk-one-0123456789", "sk-two-0123456789"])?;
+/// assert_eq!(pool.snapshot().active(), 2);
+/// # Ok::<(), key_commune::pool::PoolError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyPool(Arc<Shared>);
+
+impl KeyPool {
+    /// A pool of these keys with the default rules.
+    ///
+    /// # Errors
+    /// When there is no key, a text cannot be a key, or one comes twice.
+    pub fn new(provider: Provider, keys: impl IntoIterator<Item: Into<String>>) -> Result<Self, PoolError> {
+        let pool = Self::builder(provider).build()?;
+        pool.add_all(keys)?;
+        Ok(pool)
+    }
+
+    /// A pool with other rules.
+    pub fn builder(provider: Provider) -> Builder {
+        Builder::new(provider)
+    }
+
+    /// The provider that the keys belong to.
+    pub fn provider(&self) -> &Provider {
+        &self.0.provider
+    }
+
+    /// Where the keys may be sent, but for those that bring an origin of their own.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// The present, by the pool's clock.
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The best key for a demand, not counting those that the request has tried already.
+    ///
+    /// # Errors
+    /// [`Exhausted`] if none can serve it now.
+    #[inline]
+    pub fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
+        self.0.checkout(demand, tried, now)
+    }
+
+    /// Waits until a key can serve the demand, or until `deadline`: first come, first served.
+    pub fn wait(&self, demand: &Demand, tried: &Tried, deadline: Timestamp) -> Waiting {
+        let now = self.now();
+        let number = self.0.with(|ledger| ledger.join_queue(tried, demand.caller_id(), now));
+        Waiting::new(self.clone(), number, deadline)
+    }
+
+    /// Whether a request may try another key after a refusal: not in an outage that it began in, and not beyond
+    /// [`Tried::MOST`].
+    pub fn may_fail_over(&self, tried: &Tried) -> bool {
+        !tried.is_single() && !tried.is_full()
+    }
+
+    /// Takes one repeat out of the retry budget, if it has one left: for repeats that may be processed twice, or that
+    /// rest nobody (I23).
+    pub fn may_repeat(&self, tried: &Tried, now: Timestamp) -> bool {
+        self.may_fail_over(tried) && self.0.with(|ledger| ledger.budget.draw(self.0.random.requests(), now))
+    }
+
+    /// Tells that a request has tried all it may and failed, so that the pool can see whether the keys are to blame (I15).
+    pub fn give_up(&self, now: Timestamp) {
+        self.0.give_up(now);
+    }
+
+    /// The pool at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let now = self.now();
+        self.0.with(|ledger| Snapshot::take(self.0.provider.name(), ledger, now))
+    }
+
+    /// Whether there is more than one member to try.
+    pub(crate) fn has_choice(&self) -> bool {
+        self.0.roster.load().members.len() > 1
+    }
+
+    /// Takes note that a lease that was waited for serves this request.
+    pub(crate) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
+        self.0.accept(lease, tried, now);
+    }
+
+    pub(crate) fn slot(&self) -> &dyn crate::slot::Slot {
+        &*self.0.slot
+    }
+
+    /// What an exhausted pool can tell at this moment, to a request that has tried everything.
+    pub(crate) fn exhausted(&self, now: Timestamp) -> Exhausted {
+        self.0.exhausted(None, now)
+    }
+
+    fn next_due(&self) -> Timestamp {
+        self.0.signals.next_due()
+    }
+}
+
+/// No key can serve a request now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no key of the pool can serve this request now")]
+#[non_exhaustive]
+pub struct Exhausted {
+    /// When the next request may find a key: the end of the first rest, or now if there is a key that only this request
+    /// cannot use. `None` if every key is retired, or there is none.
+    pub soonest: Option<Timestamp>,
+    /// How many members the pool has.
+    pub members: usize,
+    /// When a key comes free that this very request has not tried.
+    pub(crate) untried: Option<Timestamp>,
+}
+
+impl Exhausted {
+    /// Whether a request that may wait until `deadline` should.
+    pub(crate) fn is_worth_waiting(&self, deadline: Timestamp) -> bool {
+        self.untried.is_some_and(|due| due <= deadline)
+    }
+}

@@ -1,0 +1,212 @@
+//! The pool behind its handles: checkout, and everything that an answer changes.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Exhausted;
+use super::lease::Lease;
+use super::ledger::Ledger;
+use super::member::{Member, window};
+use super::outage::Failure;
+use super::random::Random;
+use super::roster::Roster;
+use super::signals::Signals;
+use super::tried::Tried;
+use super::view::View;
+use crate::clock::{Clock, Timestamp};
+use crate::demand::Demand;
+use crate::guard::guarded;
+use crate::health::Reason;
+use crate::origin::Origin;
+use crate::outcome::{Fault, Outcome, Verdict};
+use crate::provider::Provider;
+use crate::secret::Pepper;
+use crate::select::Select;
+use crate::slot::Slot;
+use crate::sync::{Mutex, lock};
+
+/// How often a strategy is asked again because the member it chose has just closed, before any open one will do.
+const ASKS: usize = 3;
+
+pub(crate) struct Shared {
+    pub(super) provider: Provider,
+    pub(super) origin: Origin,
+    pub(super) slot: Arc<dyn Slot>,
+    pub(super) pepper: Pepper,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) select: Box<dyn Select>,
+    pub(super) roster: ArcSwap<Roster>,
+    pub(super) signals: Arc<Signals>,
+    pub(super) random: Random,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) max_keys: usize,
+}
+
+impl Shared {
+    /// Does something under the lock, then wakes whom it concerns.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Ledger) -> T) -> T {
+        let mut ledger = lock(&self.ledger);
+        let result = act(&mut ledger);
+        let wakers = std::mem::take(&mut ledger.wakers);
+        drop(ledger);
+        wakers.into_iter().for_each(std::task::Waker::wake);
+        result
+    }
+
+    /// A lease for a request, if a key can serve it now.
+    #[inline]
+    pub(super) fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
+        tried.begin(self.signals.in_outage());
+        let due = self.signals.is_due(now) && !tried.has_probed();
+        let probe = if due { self.probe(demand, tried, now) } else { None };
+        let lease = probe.or_else(|| self.select(demand, tried, now)).or_else(|| self.any(demand, tried, now));
+        let lease = lease.ok_or_else(|| self.exhausted(Some(tried), now))?;
+        self.accept(&lease, tried, now);
+        Ok(lease)
+    }
+
+    #[inline]
+    pub(super) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
+        tried.note(lease.member.place, lease.probe);
+        lease.member.note_use(&self.signals, now);
+    }
+
+    #[inline]
+    fn select(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
+        if tried.is_full() {
+            return None;
+        }
+        let roster = self.roster.load();
+        for ask in 0..ASKS as u64 {
+            let first = ask == 0 && tried.count() == 0;
+            let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
+            let view = View { roster: &roster, tried, now, random: Cell::new(random) };
+            let place = guarded(|| self.select.select(&view, demand)).unwrap_or_else(|| view.any())?;
+            if let Some(lease) = self.enter(roster.member(place)?, demand) {
+                return Some(lease).filter(|lease| !tried.contains(lease.member.place));
+            }
+        }
+        None
+    }
+
+    /// The step is read before the member is entered: see [`Word::enter`](super::word::Word::enter).
+    #[inline]
+    fn enter(&self, member: &Arc<Member>, demand: &Demand) -> Option<Lease> {
+        let step = self.signals.step();
+        member.word.enter().then(|| Lease::new(Arc::clone(member), step, demand.caller_id(), false))
+    }
+
+    #[cold]
+    fn probe(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
+        self.with(|ledger| ledger.probe(tried, demand.caller_id(), now))
+    }
+
+    /// The strategy found nothing, or nothing that was still open: under the lock the books are exact.
+    #[cold]
+    fn any(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
+        if tried.is_full() {
+            return None;
+        }
+        let caller = demand.caller_id();
+        self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now)))
+    }
+
+    #[cold]
+    pub(super) fn exhausted(&self, tried: Option<&Tried>, now: Timestamp) -> Exhausted {
+        self.with(|ledger| Exhausted {
+            soonest: ledger.soonest(now),
+            members: ledger.ids.len(),
+            untried: tried.and_then(|tried| ledger.due_untried(tried, now)),
+        })
+    }
+
+    /// Acts on what an answer said about the key of a lease.
+    #[cold]
+    pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) {
+        let draw = self.random.derive(now.nanos() ^ lease.step ^ u64::from(lease.member.place) << 32);
+        self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)));
+    }
+
+    fn settle_locked(&self, ledger: &mut Ledger, lease: &Lease, verdict: &Verdict, (now, draw): (Timestamp, u64)) {
+        // A key that was removed meanwhile has no health: nothing happens to it, and the caller gets the answer.
+        let Some(before) = ledger.health_of(&lease.member) else { return };
+        match verdict.outcome {
+            Outcome::Accepted => self.calm(ledger),
+            Outcome::Throttled => lease.member.note_throttle(now),
+            _ => {}
+        }
+        let spared = ledger.journal.is_outage() && verdict.hint.is_none() && verdict.outcome != Outcome::Accepted;
+        let judged = if spared { Verdict::new(Outcome::Aborted) } else { *verdict };
+        let after = before.judged(&judged, lease.step, &ledger.judge(now, draw));
+        self.journal(
+            ledger,
+            lease,
+            verdict,
+            Failure { outcome: verdict.outcome, before, step: after.changed(), at: now },
+        );
+        ledger.install(lease.member.place, after, now);
+    }
+
+    /// Failures that no hint explains, and that struck the key or are the service's, may be the beginning of an outage.
+    fn journal(&self, ledger: &mut Ledger, lease: &Lease, verdict: &Verdict, failure: Failure) {
+        let struck = verdict.fault() == Some(Fault::Key) && failure.step != failure.before.changed();
+        let service = verdict.fault() == Some(Fault::Service);
+        if verdict.hint.is_some() || ledger.journal.is_outage() || !(struck || service) {
+            return;
+        }
+        if self.signals.had_success() {
+            ledger.journal.succeeded();
+        }
+        ledger.journal.note(lease.member.place, failure);
+        self.signals.set_mood(true, false);
+    }
+
+    /// A success: what failed before stands, and an outage is over.
+    fn calm(&self, ledger: &mut Ledger) {
+        if !ledger.journal.is_empty() || ledger.journal.is_outage() {
+            ledger.journal.succeeded();
+            self.signals.set_mood(false, false);
+        }
+    }
+
+    /// A request has tried all it may and failed: is it the keys, or everybody?
+    #[cold]
+    pub(super) fn give_up(&self, now: Timestamp) {
+        self.with(|ledger| {
+            if self.signals.had_success() {
+                self.calm(ledger);
+            }
+            let Some(failures) = ledger.journal.trip(self.signals.used(window(now))) else { return };
+            self.signals.set_mood(true, true);
+            for (place, failure) in failures {
+                roll_back(ledger, place, failure, now);
+            }
+        });
+    }
+
+    /// Takes a key out of use because it was sent where it does not belong.
+    pub(super) fn expose(&self, member: &Arc<Member>, now: Timestamp) {
+        self.with(|ledger| {
+            let Some(health) = ledger.health_of(member) else { return };
+            let retired = health.retired(Reason::Exposed, ledger.next_step());
+            ledger.install(member.place, retired, now);
+        });
+    }
+}
+
+/// Takes back what a failure did, unless something else has happened to the key since.
+fn roll_back(ledger: &mut Ledger, place: u32, failure: Failure, now: Timestamp) {
+    let untouched = ledger.cell(place).is_some_and(|cell| cell.health.changed() == failure.step);
+    if untouched && failure.step != failure.before.changed() {
+        let health = crate::health::Health::rolled_back(failure.before, ledger.next_step());
+        ledger.install(place, health, now);
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! What the hot path must know of the pool without asking for its lock: the present step, the next due time, the mood.
+
+use crate::clock::Timestamp;
+use crate::health::Step;
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+
+/// Failures are in the outage guard's journal: it wants to hear of a success.
+const WATCHED: u32 = 1;
+/// There was one.
+const SUCCEEDED: u32 = 2;
+/// The guard has tripped.
+const OUTAGE: u32 = 4;
+
+#[derive(Debug)]
+pub(crate) struct Signals {
+    step: AtomicU64,
+    next_due: AtomicU64,
+    mood: AtomicU32,
+    /// Members first used in the present window and in the one before: window, before, present.
+    used: AtomicU64,
+}
+
+/// How a success must be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// Not at all, or by the mark that has just been set.
+    Done,
+    /// Under the lock.
+    Lock,
+}
+
+impl Signals {
+    pub(crate) fn new() -> Self {
+        Self {
+            step: AtomicU64::new(0),
+            next_due: AtomicU64::new(u64::MAX),
+            mood: AtomicU32::new(0),
+            used: AtomicU64::new(0),
+        }
+    }
+
+    /// The step that a lease carries. Read before the member is entered.
+    #[inline]
+    pub(crate) fn step(&self) -> Step {
+        self.step.load(Ordering::Acquire)
+    }
+
+    /// Published after the member's word has changed: see [`Word::enter`](super::word::Word::enter).
+    pub(crate) fn publish(&self, step: Step) {
+        self.step.store(step, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        now.nanos() >= self.next_due.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn next_due(&self) -> Timestamp {
+        Timestamp::from_nanos(self.next_due.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_next_due(&self, due: Timestamp) {
+        self.next_due.store(due.nanos(), Ordering::Relaxed);
+    }
+
+    /// A success happened.
+    #[inline]
+    pub(crate) fn succeeded(&self) -> Telling {
+        match self.mood.load(Ordering::Relaxed) {
+            mood if mood & OUTAGE != 0 => Telling::Lock,
+            mood if mood & (WATCHED | SUCCEEDED) == WATCHED => {
+                self.mood.fetch_or(SUCCEEDED, Ordering::Relaxed);
+                Telling::Done
+            }
+            _ => Telling::Done,
+        }
+    }
+
+    /// Whether a success happened since the journal was opened. Under the lock.
+    pub(crate) fn had_success(&self) -> bool {
+        self.mood.load(Ordering::Relaxed) & SUCCEEDED != 0
+    }
+
+    /// Under the lock: what the journal is doing now. Forgets any success so far.
+    pub(crate) fn set_mood(&self, watched: bool, outage: bool) {
+        let mood = if watched { WATCHED } else { 0 } | if outage { OUTAGE } else { 0 };
+        self.mood.store(mood, Ordering::Relaxed);
+    }
+
+    pub(crate) fn in_outage(&self) -> bool {
+        self.mood.load(Ordering::Relaxed) & OUTAGE != 0
+    }
+
+    /// A member is used for the first time in `window`.
+    pub(crate) fn note_used(&self, window: u32) {
+        let update = |packed| Some(Used::from(packed).at(window).one_more().packed());
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+    }
+
+    /// How many members were used in `window` or the one before, whichever was more.
+    pub(crate) fn used(&self, window: u32) -> u32 {
+        let used = Used::from(self.used.load(Ordering::Relaxed)).at(window);
+        used.before.max(used.present)
+    }
+}
+
+/// The counts of two windows in one word: 20 bits of the window's number, 22 of each count.
+#[derive(Clone, Copy)]
+struct Used {
+    window: u32,
+    before: u32,
+    present: u32,
+}
+
+impl Used {
+    const COUNT: u64 = (1 << 22) - 1;
+    const WINDOW: u32 = (1 << 20) - 1;
+
+    fn from(packed: u64) -> Self {
+        let window = (packed >> 44) as u32;
+        Self { window, before: (packed >> 22 & Self::COUNT) as u32, present: (packed & Self::COUNT) as u32 }
+    }
+
+    fn packed(self) -> u64 {
+        u64::from(self.window) << 44 | u64::from(self.before) << 22 | u64::from(self.present)
+    }
+
+    fn at(self, window: u32) -> Self {
+        let window = window & Self::WINDOW;
+        match window.wrapping_sub(self.window) & Self::WINDOW {
+            0 => self,
+            1 => Self { window, before: self.present, present: 0 },
+            _ => Self { window, before: 0, present: 0 },
+        }
+    }
+
+    fn one_more(self) -> Self {
+        Self { present: (self.present + 1).min(Self::COUNT as u32), ..self }
+    }
+}

@@ -1,0 +1,126 @@
+//! The pool at one moment, for people and programs: everything but the secrets.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::ledger::{Cell, Ledger};
+use crate::clock::Timestamp;
+use crate::health::{Reason, State};
+use crate::secret::KeyId;
+
+/// The pool at one moment. Prints as a table; serializes; holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The provider's name.
+    pub provider: String,
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Whether many keys fail alike, so that nobody is struck (I15).
+    pub outage: bool,
+    /// Requests that wait for a key.
+    pub waiting: usize,
+    /// The members, in the order of their places.
+    pub members: Vec<MemberSnapshot>,
+}
+
+/// One member at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MemberSnapshot {
+    /// The name of the key.
+    pub id: KeyId,
+    /// A form that a person recognises: `sk-t..qrst`.
+    pub key: String,
+    /// What an operator called it.
+    pub label: Option<String>,
+    /// What it may be used for.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// When it may be probed, if it rests.
+    pub until: Option<Timestamp>,
+    /// Throttles in a row.
+    pub throttles: u32,
+    /// Throttles since midnight UTC.
+    pub throttles_today: u32,
+    /// Rejections in a row.
+    pub rejections: u32,
+    /// Requests that it serves now.
+    pub in_flight: u32,
+    /// Requests that it has served, or serves.
+    pub uses: u64,
+}
+
+impl Snapshot {
+    pub(super) fn take(provider: &str, ledger: &Ledger, now: Timestamp) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            at: now,
+            outage: ledger.journal.is_outage(),
+            waiting: ledger.queue.len(),
+            members: ledger.cells.iter().flatten().map(|cell| MemberSnapshot::take(cell, now)).collect(),
+        }
+    }
+
+    /// The member with this id.
+    #[must_use]
+    pub fn member(&self, id: KeyId) -> Option<&MemberSnapshot> {
+        self.members.iter().find(|member| member.id == id)
+    }
+
+    /// How many members may serve any request.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.members.iter().filter(|member| member.state == State::Active).count()
+    }
+}
+
+impl MemberSnapshot {
+    fn take(cell: &Cell, now: Timestamp) -> Self {
+        let (member, health) = (&cell.member, cell.health);
+        let (throttles, rejections) = health.strikes();
+        Self {
+            id: member.id,
+            key: member.key.secret.masked(),
+            label: member.key.label.as_deref().map(str::to_owned),
+            state: health.state(),
+            reason: health.reason(),
+            since: cell.since,
+            until: (health.state() == State::Resting).then(|| health.until()),
+            throttles,
+            throttles_today: member.throttles(now),
+            rejections,
+            in_flight: member.word.in_flight(),
+            uses: member.uses(),
+        }
+    }
+
+    fn why(&self, now: Timestamp) -> String {
+        let reason = self.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        match self.until {
+            Some(until) if until > now => format!("{reason}, {} s to go", (until - now).as_secs_f64().ceil()),
+            Some(_) => format!("{reason}, next request probes"),
+            None => reason,
+        }
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (active, all) = (self.active(), self.members.len());
+        write!(f, "{}: {active} of {all} keys active, {} waiting", self.provider, self.waiting)?;
+        writeln!(f, "{}", if self.outage { ", OUTAGE" } else { "" })?;
+        writeln!(f, "{:<12} {:<16} {:<8} {:>9} {:>8}  why", "key", "label", "state", "in flight", "uses")?;
+        for member in &self.members {
+            let label = member.label.as_deref().unwrap_or("");
+            let MemberSnapshot { key, state, in_flight, uses, .. } = member;
+            let line = format!("{key:<12} {label:<16} {state:<8} {in_flight:>9} {uses:>8}  {}", member.why(self.at));
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}

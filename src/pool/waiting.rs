@@ -1,0 +1,164 @@
+//! Waiting for a key: first come, first served among the requests that a freed key can serve (I14).
+//!
+//! A key is not announced but handed over, as a lease, under the lock; nobody can snatch it in between. A waiter that is
+//! dropped with a lease in its hands gives it back the way every lease goes back, and the next in line gets it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+use super::lease::Lease;
+use super::tried::Tried;
+use super::{Exhausted, KeyPool};
+use crate::clock::Timestamp;
+use crate::demand::Caller;
+
+/// Who waits, in the order they came.
+#[derive(Debug)]
+pub(super) struct Queue {
+    entries: VecDeque<Entry>,
+    next: u64,
+    most: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    ticket: u64,
+    tried: Tried,
+    caller: Option<Caller>,
+    waker: Option<Waker>,
+    lease: Option<Lease>,
+}
+
+impl Queue {
+    pub(super) fn new(most: usize) -> Self {
+        Self { entries: VecDeque::new(), next: 0, most }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Joins the queue, unless it is full.
+    pub(super) fn join(&mut self, tried: &Tried, caller: Option<Caller>) -> Option<u64> {
+        if self.entries.len() >= self.most {
+            return None;
+        }
+        self.next += 1;
+        let entry = Entry { ticket: self.next, tried: tried.clone(), caller, waker: None, lease: None };
+        self.entries.push_back(entry);
+        Some(self.next)
+    }
+
+    /// The first in line that has no lease yet and has not tried the member at `place`, and on whose behalf it waits.
+    pub(super) fn first_for(&self, place: u32) -> Option<(u64, Option<Caller>)> {
+        let mut waiting = self.entries.iter().filter(|entry| entry.lease.is_none());
+        waiting.find(|entry| !entry.tried.contains(place)).map(|entry| (entry.ticket, entry.caller))
+    }
+
+    /// Hands a lease over; returns whom to wake.
+    pub(super) fn give(&mut self, ticket: u64, lease: Lease) -> Option<Waker> {
+        let index = self.index(ticket)?;
+        let entry = self.entries.get_mut(index)?;
+        entry.lease = Some(lease);
+        entry.waker.take()
+    }
+
+    /// Everybody who waits for a word.
+    pub(super) fn wakers(&mut self) -> impl Iterator<Item = Waker> {
+        self.entries.iter_mut().filter_map(|entry| entry.waker.take())
+    }
+
+    /// Looks whether a lease was handed over, and leaves a waker if not.
+    fn look(&mut self, ticket: u64, waker: &Waker) -> bool {
+        let Some(entry) = self.index(ticket).and_then(|index| self.entries.get_mut(index)) else { return true };
+        if entry.lease.is_none() {
+            entry.waker = Some(waker.clone());
+        }
+        entry.lease.is_some()
+    }
+
+    /// Leaves the queue, with the lease that was handed over, if one was.
+    fn leave(&mut self, ticket: u64) -> Option<Lease> {
+        let index = self.index(ticket)?;
+        self.entries.remove(index)?.lease
+    }
+
+    fn index(&self, ticket: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&ticket, |entry| entry.ticket).ok()
+    }
+}
+
+/// A place in the queue; leaving it, for whatever reason, clears it.
+#[derive(Debug)]
+struct Ticket {
+    pool: KeyPool,
+    number: u64,
+}
+
+impl Ticket {
+    /// Whether a lease lies ready. If not, `waker` is called when one does, or when the due times have changed.
+    fn look(&self, waker: &Waker, now: Timestamp) -> bool {
+        self.pool.0.with(|ledger| {
+            ledger.hand_out_due(now);
+            ledger.queue.look(self.number, waker)
+        })
+    }
+
+    fn leave(&self) -> Option<Lease> {
+        self.pool.0.with(|ledger| ledger.queue.leave(self.number))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // Outside the lock: a lease that is given back may need it.
+        drop(self.leave());
+    }
+}
+
+pin_project! {
+    /// Waits for a key until a deadline. Made by [`KeyPool::wait`]; needs a tokio runtime with time enabled.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Waiting {
+        ticket: Option<Ticket>,
+        pool: KeyPool,
+        deadline: Timestamp,
+        #[pin]
+        sleep: Option<Sleep>,
+    }
+}
+
+impl Waiting {
+    /// `number` is a place in the queue of `pool`; without one, the queue was full and there is nothing to wait for.
+    pub(super) fn new(pool: KeyPool, number: Option<u64>, deadline: Timestamp) -> Self {
+        let ticket = number.map(|number| Ticket { pool: pool.clone(), number });
+        Self { ticket, pool, deadline, sleep: None }
+    }
+}
+
+impl Future for Waiting {
+    type Output = Result<Lease, Exhausted>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let now = this.pool.now();
+            let ready = this.ticket.as_ref().is_none_or(|ticket| ticket.look(cx.waker(), now));
+            if ready || now >= *this.deadline {
+                let lease = this.ticket.take().and_then(|ticket| ticket.leave());
+                return Poll::Ready(lease.ok_or_else(|| this.pool.exhausted(now)));
+            }
+            let until = this.pool.next_due().min(*this.deadline);
+            this.sleep.set(Some(sleep(until - now)));
+            if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
+                ready!(sleep.poll(cx));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The answer's body as the caller gets it: the same bytes, the same errors, as they come; and the lease that ends with
+//! them (I8, I10, I18).
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::Served;
+use super::frames::longer;
+use super::hygiene;
+use super::peek::Prefixed;
+use super::scrubbing::Scrubbing;
+use crate::pool::Lease;
+
+pin_project! {
+    /// The body of an answer. Holds the key's lease until the last byte, an error, or its drop.
+    pub struct ResponseBody<R: Body> {
+        #[pin]
+        source: Source<R>,
+        lease: Option<Lease>,
+        scrubbing: Option<Scrubbing>,
+        served: Option<Served>,
+    }
+}
+
+pin_project! {
+    #[project = SourceProj]
+    enum Source<R: Body> {
+        Inner { #[pin] body: Prefixed<R> },
+        Own { bytes: Option<Bytes> },
+    }
+}
+
+impl<R: Body> ResponseBody<R> {
+    /// How the request was served; `None` if no key was used.
+    pub fn served(&self) -> Option<&Served> {
+        self.served.as_ref()
+    }
+
+    /// A body of our own.
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self { source: Source::Own { bytes: Some(bytes) }, lease: None, scrubbing: None, served: None }
+    }
+}
+
+impl<R: Body + Unpin> ResponseBody<R> {
+    /// A body that has nothing to do with the pool.
+    pub(super) fn pass(body: R) -> Self {
+        Self { source: Source::Inner { body: Prefixed::from(body) }, lease: None, scrubbing: None, served: None }
+    }
+
+    /// The body of an answer got with a key, the lease of which it holds from now on.
+    pub(super) fn served_by(body: Prefixed<R>, lease: Lease, served: Served, scrub: bool) -> Self {
+        let scrubbing = scrub.then(|| Scrubbing::new(lease.scrubber()));
+        // Nobody polls a body that says it is at its end.
+        let lease = (!body.is_end_stream()).then_some(lease);
+        Self { source: Source::Inner { body }, lease, scrubbing, served: Some(served) }
+    }
+}
+
+impl<R: Body + Unpin> Body for ResponseBody<R> {
+    type Data = Bytes;
+    type Error = R::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        let mut this = self.project();
+        let frame = match this.scrubbing {
+            None => ready!(this.source.as_mut().poll(cx)),
+            Some(scrubbing) => ready!(scrubbing.poll(|| this.source.as_mut().poll(cx))),
+        };
+        if !matches!(frame, Some(Ok(_))) || this.source.is_end_stream() {
+            *this.lease = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_end_stream() && self.scrubbing.as_ref().is_none_or(Scrubbing::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let held = self.scrubbing.as_ref().map_or(0, Scrubbing::held);
+        longer(self.source.size_hint(), held)
+    }
+}
+
+impl<R: Body + Unpin> Source<R> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
+        match self.project() {
+            SourceProj::Own { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            SourceProj::Inner { body } => body.poll_frame(cx).map_ok(clean),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own { bytes } => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Self::Inner { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
+            Self::Inner { body } => body.size_hint(),
+        }
+    }
+}
+
+/// Trailers pass by the same rules as headers.
+fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            hygiene::trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
+impl<R: Body> fmt::Debug for ResponseBody<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("served", &self.served).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! The way of one request: inspect, wait for a key, make ready, call, peek, judge; then commit the answer or go round
+//! again. What each turn means is decided in `job`; here it is polled.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{Request, Response};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tower_service::Service;
+
+use super::BoxError;
+use super::body::ResponseBody;
+use super::job::{Job, Next};
+use super::layer::Settings;
+use super::peeking::Peeking;
+use super::prepare::{Route, prepare};
+use super::replay::ReplayBody;
+use crate::clock::Timestamp;
+use crate::pool::Waiting;
+
+pin_project! {
+    /// The answer to come. See the [module](super) for what happens on the way. Polled again after it has answered, it
+    /// stays pending.
+    #[must_use = "futures do nothing unless polled"]
+    pub struct ResponseFuture<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        R: Body,
+    {
+        settings: Arc<Settings>,
+        #[pin]
+        way: Way<S, B, R>,
+    }
+}
+
+pin_project! {
+    #[project = WayProj]
+    enum Way<S, B, R>
+    where
+        S: Service<Request<ReplayBody<B>>>,
+        R: Body,
+    {
+        // There is an answer, or there was.
+        Done { answer: Option<Response<ResponseBody<R>>> },
+        // To another origin, untouched.
+        Pass { #[pin] future: S::Future },
+        // Through the pool.
+        Serve {
+            job: Job<B, R>,
+            // Serves every attempt but a first one that finds a key at once.
+            spare: Option<S>,
+            #[pin]
+            stage: Stage<S::Future, R>,
+        },
+    }
+}
+
+pin_project! {
+    #[project = StageProj]
+    enum Stage<F, R: Body> {
+        // The body is read as far as the demand needs it.
+        Inspect,
+        // No key is free.
+        Wait { #[pin] waiting: Waiting, since: Timestamp },
+        // A repeat takes a breath.
+        Pause { #[pin] sleep: Sleep },
+        // There is a key; is the inner service ready?
+        Ready,
+        // On the way to the provider.
+        Call { #[pin] future: F },
+        // The beginning of the answer's body is read as far as the verdict needs it.
+        Peek { peeking: Option<Peeking<R>>, #[pin] sleep: Option<Sleep> },
+        Over,
+    }
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    S::Error: 'static,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    /// `inner` has been polled ready.
+    pub(super) fn new(inner: &mut S, settings: &Arc<Settings>, request: Request<B>) -> Self {
+        let (mut head, body) = request.into_parts();
+        let way = match prepare(settings, &mut head) {
+            Err(refusal) => Way::Done { answer: Some(refusal.response(settings.pool.provider())) },
+            Ok(Route::Pass) => {
+                let future = inner.call(Request::from_parts(head, ReplayBody::pass(body)));
+                Way::Pass { future }
+            }
+            Ok(Route::Serve) => serve(inner, settings, Job::new(settings, head, body)),
+        };
+        Self { settings: Arc::clone(settings), way }
+    }
+}
+
+/// Begins to serve a request. If a key is free at once, the service that was polled ready takes the first attempt.
+fn serve<S, B, R>(inner: &mut S, settings: &Settings, mut job: Job<B, R>) -> Way<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    let next = if job.inspect(settings) { job.seek(settings, settings.pool.now()) } else { Next::Inspect };
+    if let Next::Done(answer) = next {
+        return Way::Done { answer: Some(answer) };
+    }
+    let spare = job.can_repeat(settings).then(|| inner.clone());
+    if matches!(next, Next::Ready)
+        && let Some(request) = job.outgoing(settings)
+    {
+        let future = inner.call(request);
+        return Way::Serve { job, spare, stage: Stage::Call { future } };
+    }
+    Way::Serve { job, spare: Some(unready(inner)), stage: next.into() }
+}
+
+/// Gives up the readiness of a service: what it has reserved goes back, and a fresh clone takes its place.
+fn unready<S: Clone>(service: &mut S) -> S {
+    let fresh = service.clone();
+    *service = fresh.clone();
+    fresh
+}
+
+impl<S, B, R> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
+    S::Error: 'static,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    type Output = Result<Response<ResponseBody<R>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.way.project() {
+            WayProj::Done { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            WayProj::Pass { future } => future.poll(cx).map_ok(|answer| answer.map(ResponseBody::pass)),
+            WayProj::Serve { job, spare, mut stage } => {
+                let answer = ready!(poll_stages(this.settings, job, spare, stage.as_mut(), cx));
+                stage.set(Stage::Over);
+                Poll::Ready(answer)
+            }
+        }
+    }
+}
+
+fn poll_stages<S, B, R>(
+    settings: &Settings,
+    job: &mut Job<B, R>,
+    spare: &mut Option<S>,
+    mut stage: Pin<&mut Stage<S::Future, R>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<ResponseBody<R>>, S::Error>>
+where
+    S: Service<Request<ReplayBody<B>>, Response = Response<R>>,
+    S::Error: 'static,
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+    R: Body + Unpin,
+{
+    loop {
+        let next = match stage.as_mut().project() {
+            StageProj::Inspect => {
+                ready!(job.poll_inspect(settings, cx));
+                job.seek(settings, settings.pool.now())
+            }
+            StageProj::Wait { waiting, since } => job.waited(settings, ready!(waiting.poll(cx)), *since),
+            StageProj::Pause { sleep } => {
+                ready!(sleep.poll(cx));
+                job.seek(settings, settings.pool.now())
+            }
+            StageProj::Ready => {
+                let (Some(service), true) = (spare.as_mut(), job.is_armed()) else { return Poll::Pending };
+                ready!(service.poll_ready(cx))?;
+                if let Some(request) = job.outgoing(settings) {
+                    let future = service.call(request);
+                    stage.set(Stage::Call { future });
+                }
+                continue;
+            }
+            StageProj::Call { future } => match ready!(future.poll(cx)) {
+                Ok(answer) => job.answered(settings, answer),
+                Err(error) => match job.failed(settings, &error) {
+                    Some(next) => next,
+                    None => return Poll::Ready(Err(error)),
+                },
+            },
+            StageProj::Peek { peeking, sleep } => {
+                ready!(poll_peek(peeking.as_mut(), sleep, cx));
+                let Some(peeking) = peeking.take() else { return Poll::Pending };
+                job.peeked(settings, peeking)
+            }
+            StageProj::Over => return Poll::Pending,
+        };
+        match next {
+            Next::Done(answer) => return Poll::Ready(Ok(answer)),
+            next => stage.set(next.into()),
+        }
+    }
+}
+
+/// Ready when enough of the body has come, or when it has taken too long. The timer is set only if there is something to
+/// wait for.
+fn poll_peek<R: Body + Unpin>(
+    peeking: Option<&mut Peeking<R>>,
+    mut sleep: Pin<&mut Option<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<()> {
+    if peeking.is_none_or(|peeking| peeking.poll(cx).is_ready()) {
+        return Poll::Ready(());
+    }
+    if sleep.is_none() {
+        sleep.set(Some(tokio::time::sleep(Peeking::<R>::PATIENCE)));
+    }
+    sleep.as_pin_mut().map_or(Poll::Ready(()), |sleep| sleep.poll(cx))
+}
+
+impl<F, R: Body> From<Next<R>> for Stage<F, R> {
+    fn from(next: Next<R>) -> Self {
+        match next {
+            Next::Inspect => Self::Inspect,
+            Next::Wait(waiting, since) => Self::Wait { waiting, since },
+            Next::Pause(pause) => Self::Pause { sleep: sleep(pause) },
+            Next::Ready => Self::Ready,
+            Next::Peek(peeking) => Self::Peek { peeking: Some(peeking), sleep: None },
+            Next::Done(_) => Self::Over,
+        }
+    }
+}
+
+impl<S, B, R> std::fmt::Debug for ResponseFuture<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>>,
+    R: Body,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use tower_layer::Layer;
+
+use super::KeyCommune;
+use super::hygiene::Keep;
+use super::replay::Limits;
+use crate::classify::Classify;
+use crate::demand::Inspect;
+use crate::pool::KeyPool;
+
+/// Gives any HTTP client a pool of keys. All configuration lives here; cloning shares the pool.
+///
+/// ```
+/// use key_commune::KeyCommuneLayer;
+/// use key_commune::pool::KeyPool;
+/// use key_commune::provider::Provider;
+/// use std::time::Duration;
+///
+/// let pool = KeyPool::new(Provider::OPENAI, ["sk-one-0123456789", "sk-two-0123456789"])?;
+/// let layer = KeyCommuneLayer::new(pool).max_wait(Duration::from_secs(20));
+/// # Ok::<(), key_commune::pool::PoolError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyCommuneLayer {
+    settings: Arc<Settings>,
+}
+
+/// What the layer was told.
+#[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent switches")]
+pub(super) struct Settings {
+    pub(super) pool: KeyPool,
+    pub(super) classify: Arc<dyn Classify>,
+    pub(super) inspect: Option<Arc<dyn Inspect>>,
+    pub(super) keep: Keep,
+    pub(super) limits: Limits,
+    pub(super) max_wait: Duration,
+    pub(super) rebase: bool,
+    pub(super) scrub: bool,
+    pub(super) annotate: bool,
+    pub(super) retry_failures: bool,
+}
+
+impl KeyCommuneLayer {
+    /// A layer over this pool, with the provider's own way of reading answers.
+    #[must_use]
+    pub fn new(pool: KeyPool) -> Self {
+        let classify = pool.provider().classifier();
+        Self {
+            settings: Arc::new(Settings {
+                pool,
+                classify,
+                inspect: None,
+                keep: Keep::default(),
+                limits: Limits::default(),
+                max_wait: Duration::ZERO,
+                rebase: false,
+                scrub: false,
+                annotate: false,
+                retry_failures: false,
+            }),
+        }
+    }
+
+    /// How answers are judged. Default: the provider's dialect.
+    #[must_use]
+    pub fn classify(self, classify: impl Classify + 'static) -> Self {
+        self.with(|settings| settings.classify = Arc::new(classify))
+    }
+
+    /// How a request's demand is found out. Default: not at all; any key serves any request, and nothing is read.
+    #[must_use]
+    pub fn inspect(self, inspect: impl Inspect + 'static) -> Self {
+        self.with(|settings| settings.inspect = Some(Arc::new(inspect)))
+    }
+
+    /// Spares a request header that would be removed because it may carry a credential or select an account. The header
+    /// of the pool's own credential, and those that frame the message, are not spared.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "setters take what they set")]
+    pub fn keep(self, name: HeaderName) -> Self {
+        self.with(|settings| settings.keep.add(name.as_str()))
+    }
+
+    /// How long a request waits for a key when none can serve it; a [`Deadline`](super::Deadline) in the request's
+    /// extensions overrides it. Default: not at all. Waiting needs a tokio runtime with time enabled.
+    #[must_use]
+    pub fn max_wait(self, longest: Duration) -> Self {
+        self.with(|settings| settings.max_wait = longest)
+    }
+
+    /// Serves requests that name no origin, as a server receives them, by sending them to the pool's. Requests that name
+    /// another origin get 421. Default: off; requests for other origins pass untouched.
+    #[must_use]
+    pub fn rebase(self) -> Self {
+        self.with(|settings| settings.rebase = true)
+    }
+
+    /// Masks echoes of the key in answers (I18), and asks the provider not to compress them. Default: off; switch it on
+    /// wherever those who get the answers do not own the keys.
+    #[must_use]
+    pub fn scrub(self) -> Self {
+        self.with(|settings| settings.scrub = true)
+    }
+
+    /// Puts [`Served`](super::Served) into the extensions of answers too. Default: off.
+    #[must_use]
+    pub fn annotate(self, on: bool) -> Self {
+        self.with(|settings| settings.annotate = on)
+    }
+
+    /// Sends a request again, with another key and within the retry budget, after a 5xx that may have been processed.
+    /// Only for requests that may be processed twice. Default: off.
+    #[must_use]
+    pub fn retry_failures(self, on: bool) -> Self {
+        self.with(|settings| settings.retry_failures = on)
+    }
+
+    /// How much of request bodies is kept so that they can be sent again: at most this many bytes per request. A longer
+    /// body is sent once. Default: 1 MiB, of at most 64 MiB in the process.
+    #[must_use]
+    pub fn max_replay(self, bytes: usize) -> Self {
+        self.with(|settings| settings.limits = settings.limits.clone().with_per_request(bytes))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.settings));
+        self
+    }
+}
+
+impl<S> Layer<S> for KeyCommuneLayer {
+    type Service = KeyCommune<S>;
+
+    fn layer(&self, inner: S) -> KeyCommune<S> {
+        KeyCommune::new(inner, Arc::clone(&self.settings))
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { pool, max_wait, rebase, scrub, .. } = self;
+        let mut debug = f.debug_struct("Settings");
+        debug.field("pool", pool).field("max_wait", max_wait).field("rebase", rebase).field("scrub", scrub);
+        debug.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,99 @@
+//! What the layer says itself, it says as a response (I21): a status, the provider's JSON error shape, and a [`Refusal`]
+//! in the extensions for programs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body::Body;
+
+use super::body::ResponseBody;
+use crate::clock::Timestamp;
+use crate::origin::PathError;
+use crate::pool::Exhausted;
+use crate::provider::Provider;
+
+/// Why the layer answered by itself. Found in the extensions of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// 421: the request names another origin than the pool's.
+    #[error("the request is for another origin than the one the keys are bound to")]
+    WrongOrigin,
+    /// 421: the request names no origin, and the layer was not told to supply one.
+    #[error("the request has no origin; a layer that serves such requests is made with rebase()")]
+    NoOrigin,
+    /// 400: two readers could read the path differently.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// 501: a tunnel would outlive the key's lease.
+    #[error("CONNECT and Upgrade are not supported")]
+    Upgrade,
+    /// 429 while keys rest, else 503: no key can serve the request now.
+    #[error("no API key is available for this request now")]
+    Exhausted {
+        /// How long until the first key may be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// 502: the inner client followed a redirect to another origin with the key, which is now out of use.
+    #[error("the HTTP client followed a redirect to another origin")]
+    Redirected,
+    /// 502: the answer is compressed although the request asked for none, so echoes of the key cannot be masked.
+    #[error("the provider compressed its answer although it was asked not to")]
+    Encoded,
+}
+
+impl Refusal {
+    /// The refusal of an exhausted pool.
+    pub(super) fn exhausted(exhausted: &Exhausted, now: Timestamp) -> Self {
+        Self::Exhausted { retry_after: exhausted.soonest.map(|soonest| soonest - now) }
+    }
+
+    /// The status that it is sent with.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::WrongOrigin | Self::NoOrigin => StatusCode::MISDIRECTED_REQUEST,
+            Self::Path(_) => StatusCode::BAD_REQUEST,
+            Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
+            Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Exhausted { retry_after: None } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Redirected | Self::Encoded => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The word for it in error bodies.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::WrongOrigin => "wrong_origin",
+            Self::NoOrigin => "no_origin",
+            Self::Path(_) => "ambiguous_path",
+            Self::Upgrade => "upgrade_not_supported",
+            Self::Exhausted { .. } => "no_key_available",
+            Self::Redirected => "redirected",
+            Self::Encoded => "encoded_answer",
+        }
+    }
+
+    /// The answer, in the provider's shape.
+    #[must_use]
+    pub(super) fn response<R: Body>(self, provider: &Provider) -> Response<ResponseBody<R>> {
+        let body = provider.speaks().error_json(self.status(), self.code(), &self.to_string());
+        let mut response = Response::new(ResponseBody::own(Bytes::from(body)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Self::Exhausted { retry_after: Some(wait) } = self {
+            headers.insert(header::RETRY_AFTER, seconds(wait));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// A wait in whole seconds, rounded up, so that who obeys it does not come too early.
+pub(super) fn seconds(wait: Duration) -> HeaderValue {
+    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    HeaderValue::from(whole.max(1))
+}

@@ -1,0 +1,65 @@
+//! What several topics share: clocks in the test's hand, keys, requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use key_commune::clock::{Clock, Timestamp};
+use key_commune::demand::Demand;
+use key_commune::health::Penalties;
+use key_commune::pool::{Builder, Exhausted, Key, KeyPool, Lease, Tried};
+use key_commune::provider::Provider;
+
+/// A clock that goes when it is told to.
+#[derive(Clone, Debug)]
+pub(crate) struct Hand(Arc<AtomicU64>);
+
+impl Hand {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
+    }
+
+    pub(crate) fn pass(&self, time: Duration) {
+        self.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(Duration::from_millis(self.0.load(Ordering::SeqCst)))
+    }
+}
+
+/// A clock that follows tokio's, paused or not. To be made inside a runtime.
+pub(crate) fn tokio_clock() -> impl Clock {
+    let start = tokio::time::Instant::now();
+    move || Timestamp::from_unix(Duration::from_secs(1_700_000_000) + start.elapsed())
+}
+
+pub(crate) fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// Rests without chance in them.
+pub(crate) fn plain() -> Penalties {
+    Penalties::default().jitter(false)
+}
+
+/// The text of the key with this number.
+pub(crate) fn key(number: usize) -> String {
+    format!("sk-test-{number:08}-abcdefghijklmnopqrstuvwxyz")
+}
+
+pub(crate) fn keys(count: usize) -> Vec<Key> {
+    (0..count).map(|number| Key::new(key(number)).unwrap()).collect()
+}
+
+/// A pool at `https://api.openai.com` without chance in its rests, choosing by a known seed.
+pub(crate) fn builder(count: usize) -> Builder {
+    KeyPool::builder(Provider::OPENAI).penalties(plain()).seed(7).keys(keys(count))
+}
+
+/// A checkout by a request that has tried nothing yet.
+pub(crate) fn checkout(pool: &KeyPool) -> Result<Lease, Exhausted> {
+    pool.checkout(&Demand::default(), &mut Tried::default(), pool.now())
+}
