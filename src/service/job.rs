@@ -239,6 +239,8 @@ where
     pub(super) fn failed(&mut self, settings: &Settings, error: &dyn Any) -> Option<Next<R>> {
         let now = settings.pool.now();
         let verdict = guarded(|| settings.classify.error(error)).unwrap_or(Verdict::new(Outcome::Unreachable));
+        let is_unsent = guarded(|| (settings.never_sent)(error)).unwrap_or(false);
+        let verdict = if is_unsent { verdict.unprocessed() } else { verdict };
         if let Some(mut lease) = self.lease.take() {
             lease.settle(&verdict, now);
         }

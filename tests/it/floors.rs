@@ -23,6 +23,8 @@ const FLOORS: [&[&str]; 3] = [
 ];
 /// Adapters between a client and `service`, the one sibling that they may know.
 const ADAPTERS: [&str; 3] = ["hyper_client", "reqwest", "reqwest_middleware"];
+/// An adapter that is built on another one, as its feature is.
+const LAYERED: (&str, &str) = ("reqwest_middleware", "reqwest");
 /// More names than this at the root, and nobody can tell the front door.
 const RE_EXPORTS: usize = 8;
 
@@ -70,7 +72,7 @@ fn forbidden(order: &[String], file: &str, own: &str, target: &str) -> Option<St
 }
 
 fn may_know_sibling(own: &str, target: &str) -> bool {
-    own == "config" || (ADAPTERS.contains(&own) && target == "service")
+    own == "config" || (ADAPTERS.contains(&own) && target == "service") || (own, target) == LAYERED
 }
 
 /// Files of `examples/` that its README does not name. An expected output belongs to the example of its name.
@@ -120,7 +122,8 @@ fn house(changes: &[(&str, &str)]) -> Sources {
         (
             "src/lib.rs",
             "//! Front door.\npub mod secret; mod clock; pub mod select; pub mod pool; mod store; mod keeper;\n\
-             pub mod service; #[cfg(feature = \"reqwest\")] pub mod reqwest; pub mod admin; pub mod config;\n\
+             pub mod service; #[cfg(feature = \"reqwest\")] pub mod reqwest; pub mod reqwest_middleware;\n\
+             pub mod admin; pub mod config;\n\
              pub use pool::KeyPool; pub use service::{KeyCommune as Commune, KeyCommuneLayer};",
         ),
         ("src/secret.rs", "pub struct Secret;"),
@@ -134,6 +137,7 @@ fn house(changes: &[(&str, &str)]) -> Sources {
         ("src/keeper.rs", "use crate::{pool, store}; use crate::KeyPool as Pool;"),
         ("src/service.rs", "pub use crate::KeyPool;"),
         ("src/reqwest.rs", "use crate::service::KeyCommune; use crate::KeyCommuneLayer;"),
+        ("src/reqwest_middleware.rs", "use crate::{reqwest, service};"),
         ("src/admin.rs", "use crate::pool::KeyPool;"),
         ("src/config.rs", "use crate::{admin, service};"),
     ];
@@ -154,6 +158,7 @@ fn a_forbidden_import_is_reported() {
         ("src/service.rs", "fn f() { log!(a, crate::keeper::X, crate::config::Y) }", "`service` imports `config`"),
         ("src/secret.rs", "mod a { mod b { use super::super::super::clock::Clock; } }", "`secret` imports `clock`"),
         ("src/admin.rs", "impl From<crate::service::Error> for u8 {}", "but siblings on the top floor do not know"),
+        ("src/reqwest.rs", "use crate::reqwest_middleware::X;", "`reqwest` imports `reqwest_middleware`, which"),
         ("src/admin.rs", "use crate::Commune;", "`admin` imports `service`, but siblings on the top floor"),
         ("src/service.rs", "macro_rules! m { () => { $crate::reqwest::X } }", "`service` imports `reqwest`"),
         ("src/config.rs", "use crate::nothing;", "`config` imports `nothing`, which src/lib.rs neither declares nor"),
