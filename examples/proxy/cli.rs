@@ -1,0 +1,177 @@
+//! The options, and what is wrong with them in one line.
+#![allow(clippy::doc_markdown, reason = "doc comments here are the text of --help")]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::Problem;
+
+/// A streaming reverse proxy that gives everybody behind it one pool of API keys.
+#[derive(Parser)]
+#[command(name = "proxy", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Serve a pool of keys in front of a provider
+    Serve(Box<Serve>),
+    /// Serve three demo keys in front of a fake provider in this process, and print what to try
+    Demo(Demo),
+}
+
+impl Command {
+    pub(crate) fn common(&self) -> &Common {
+        match self {
+            Self::Serve(serve) => &serve.common,
+            Self::Demo(demo) => &demo.common,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What every way of serving takes.
+#[derive(Args, Clone)]
+pub(crate) struct Common {
+    /// Address to listen on; port 0 takes a free one. The bound address is the first line on stdout
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+    /// How log lines on stderr look. RUST_LOG says which: info (default), debug (one line per answer), off
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// How long answers under way may take to finish after SIGTERM or SIGINT; a second signal exits at once
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) drain: Duration,
+    /// Threads that serve. One costs the least per request; more help only when one core is not enough
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: u16,
+}
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Base URL of the provider, such as https://api.openai.com. Default: that of --provider. Where it ends like the
+    /// path of a request begins (…/v1 and /v1/models), that part is written once
+    #[arg(long, value_name = "URL", required_unless_present = "provider")]
+    pub(crate) upstream: Option<String>,
+    /// Whose keys serve: those given here (private)
+    #[arg(long, value_name = "MODE", default_value = "private", value_parser = mode)]
+    pub(crate) mode: String,
+    /// Whose API it is: where keys go in a request and how refusals read. Default: told by the host of --upstream, else
+    /// custom, which speaks as OpenAI does
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    #[command(flatten)]
+    pub(crate) keys: KeySources,
+    /// Header that carries the key, if it is not the provider's usual one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) auth_header: Option<String>,
+    /// Allow plain http to this host; keys are readable on the way. Loopback is always allowed. May be repeated
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_http: Vec<String>,
+    /// How long a connection to the provider may take, name lookup and TLS included
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = span)]
+    pub(crate) connect_timeout: Duration,
+    /// How long the provider may take to begin its answer once the request is sent; then 504
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = span)]
+    pub(crate) head_timeout: Duration,
+    /// How long a request body or an answer may stand still. There is no limit on the whole
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = span)]
+    pub(crate) idle_timeout: Duration,
+    /// How long a request may wait for a key when none can serve it; then 429 or 503
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) max_wait: Duration,
+    /// Environment variable with the key that callers must present, 16 or more characters, as a bearer token or in
+    /// x-api-key, api-key or x-goog-api-key
+    #[arg(long, value_name = "NAME")]
+    pub(crate) proxy_key_env: Option<String>,
+    /// Serve everybody who can reach an address beyond this machine, without a proxy key
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// PEM file with the only certificate authorities to trust, instead of the built-in ones
+    #[arg(long, value_name = "PEM")]
+    pub(crate) ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Where keys come from: any of these, or several.
+#[derive(Args)]
+pub(crate) struct KeySources {
+    /// A key, for trials: other users of this machine can read it in the process list. May be repeated
+    #[arg(long = "key", help_heading = "Keys", value_name = "KEY", allow_hyphen_values = true)]
+    pub(crate) texts: Vec<String>,
+    /// File with a key per line, `KEY [label=NAME] [base_url=URL]`; lines that begin with # are comments
+    #[arg(long = "keys-file", help_heading = "Keys", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Environment variable with keys, separated by commas
+    #[arg(long = "keys-env", help_heading = "Keys", value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(crate) enum Parsed {
+    Command(Box<Command>),
+    Help(String),
+    Wrong(Problem),
+}
+
+pub(crate) fn parse() -> Parsed {
+    match Cli::try_parse() {
+        Ok(cli) => Parsed::Command(Box::new(cli.command)),
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            Parsed::Help(error.to_string())
+        }
+        Err(error) => Parsed::Wrong(problem(&error)),
+    }
+}
+
+/// The first paragraph of what clap has to say, in one line. What stands where no value belongs may be a key.
+fn problem(error: &clap::Error) -> Problem {
+    let stray = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) => !text.starts_with("--") && error.kind() == ErrorKind::UnknownArgument,
+        _ => error.kind() == ErrorKind::InvalidSubcommand,
+    };
+    if stray {
+        return "there is an argument that belongs to no option (not shown: it may be a key); try --help".into();
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "say `proxy serve` or `proxy demo`; try --help".into();
+    }
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    numeric.as_deref().unwrap_or(text).parse().map_err(|_| "an IP address and a port are needed, as in 127.0.0.1:8080")
+}
+
+fn mode(text: &str) -> Result<String, &'static str> {
+    match text {
+        "private" => Ok(text.into()),
+        "commune" => Err("communes are not available yet; the one mode is private"),
+        _ => Err("the one mode is private"),
+    }
+}
+
+fn span(text: &str) -> Result<Duration, Problem> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err("it must be longer than 0s".into()) } else { Ok(span) }
+}

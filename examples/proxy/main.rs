@@ -1,0 +1,88 @@
+//! A streaming reverse proxy that gives everybody behind it one pool of API keys.
+//!
+//! ```text
+//! cargo run --release --example proxy -- demo                     # a fake provider, three keys, lines to try
+//! cargo run --release --example proxy -- serve --help
+//! OPENAI_KEYS=sk-1…,sk-2… proxy serve --upstream https://api.openai.com --keys-env OPENAI_KEYS
+//! ```
+//!
+//! The data plane is hyper's own server with the layered client as its service; nothing stands between them:
+//!
+//! ```text
+//! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ hyper client
+//! ```
+//!
+//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`), `server`
+//! and `wire` (connections and signals), `plane` (one request), `upstream` with `tls` (the client below the layer),
+//! `idle` (bodies that stand still), `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to who starts it")]
+
+mod answer;
+mod cli;
+mod demo;
+mod door;
+mod failure;
+mod fake;
+mod idle;
+mod keys;
+mod log;
+mod plane;
+mod row;
+mod server;
+mod settings;
+mod tls;
+mod upstream;
+mod wire;
+
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+
+use cli::{Command, Common, Parsed};
+use settings::Settings;
+
+/// What can be said about a wrong start: one line, without a secret in it.
+type Problem = String;
+
+/// How a program ends that was started wrongly.
+const MISUSED: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = match cli::parse() {
+        Parsed::Command(command) => command,
+        Parsed::Help(text) => {
+            print!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Parsed::Wrong(problem) => return refuse(&problem),
+    };
+    run(*command).map_or_else(|problem| refuse(&problem), |()| ExitCode::SUCCESS)
+}
+
+fn refuse(problem: &str) -> ExitCode {
+    eprintln!("proxy: {problem}");
+    ExitCode::from(MISUSED)
+}
+
+fn run(command: Command) -> Result<(), Problem> {
+    log::start(command.common().log_format)?;
+    let runtime = runtime(command.common())?;
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Serve(options) => server::run(Settings::read(&options)?, |_| ()).await,
+            Command::Demo(options) => demo::run(options).await,
+        }
+    });
+    // A name that is still being looked up must not hold the process back.
+    runtime.shutdown_background();
+    ended
+}
+
+/// One thread runs everything by default: per request that costs the least, and on few cores nothing is faster.
+fn runtime(common: &Common) -> Result<Runtime, Problem> {
+    let mut builder = match common.threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(common.threads.into()).enable_all().build().map_err(|error| format!("no runtime: {error}"))
+}

@@ -1,0 +1,152 @@
+//! One request: is it for us, does it go in circles, may it come in; then the layer has it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::Either;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use key_commune::health::State;
+use key_commune::{KeyCommune, KeyPool};
+use memchr::memmem;
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt};
+use tracing::{Level, debug, enabled};
+
+use crate::answer::{Body, json, refusal};
+use crate::door::Door;
+use crate::idle::{Idle, Progress};
+use crate::settings::Settings;
+use crate::upstream::Upstream;
+
+/// How long an answer about the pool's health is repeated. Finding it out looks at every key.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// The service that hyper's server calls.
+#[derive(Clone)]
+pub(crate) struct Plane(Arc<Shared>);
+
+struct Shared {
+    pool: KeyPool,
+    client: KeyCommune<Upstream>,
+    door: Door,
+    idle: Duration,
+    /// Made anew with every start, so that a request that comes back is known.
+    token: String,
+    via: HeaderValue,
+    health: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Plane {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings { pool, layer, door, tls, timeouts, .. } = settings;
+        let client = layer.layer(Upstream::new(tls, timeouts));
+        let token = format!("key-commune-{:016x}", rand::random::<u64>());
+        let via = HeaderValue::try_from(format!("1.1 {token}")).unwrap_or(HeaderValue::from_static("1.1 key-commune"));
+        let (idle, health) = (timeouts.idle, Mutex::new(None));
+        Self(Arc::new(Shared { pool, client, door, idle, token, via, health }))
+    }
+}
+
+impl Service<Request<Incoming>> for Plane {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { Ok(shared.answer(request).await) })
+    }
+}
+
+impl Shared {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        if !enabled!(Level::DEBUG) {
+            return self.serve(request).await;
+        }
+        let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+        let answer = self.serve(request).await;
+        let served = match answer.body() {
+            Either::Left(body) => body.get_ref().served().copied(),
+            Either::Right(_) => None,
+        };
+        let (key, attempts) = served.map_or((None, 0), |served| (Some(served.key.to_string()), served.attempts));
+        let (status, elapsed) = (answer.status().as_u16(), start.elapsed());
+        debug!(%method, path, status, key, attempts, ?elapsed, "answered");
+        answer
+    }
+
+    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        if let Some(answer) = self.own_answer(&mut head) {
+            return answer;
+        }
+        head.headers.append(header::VIA, self.via.clone());
+        let mut body = Idle::new(body, self.idle);
+        if !body.is_end_stream() {
+            let progress = Progress::new();
+            body = body.telling(progress.clone());
+            head.extensions.insert(progress);
+        }
+        match self.client.clone().oneshot(Request::from_parts(head, body)).await {
+            Ok(answer) => answer.map(|body| Either::Left(Idle::new(body, self.idle))),
+            Err(failure) => {
+                debug!(error = &failure as &dyn std::error::Error, "no answer");
+                self.refuse(failure.told())
+            }
+        }
+    }
+
+    /// What needs no key: the pool's health, requests that go in circles, callers that may not come in.
+    fn own_answer(&self, head: &mut Parts) -> Option<Response<Body>> {
+        if is_health_check(head) {
+            return Some(self.health());
+        }
+        let came_back = |value: &HeaderValue| memmem::find(value.as_bytes(), self.token.as_bytes()).is_some();
+        if head.headers.get_all(header::VIA).iter().any(came_back) {
+            let message = "the request came back to the proxy; --upstream leads to the proxy itself";
+            return Some(self.refuse((StatusCode::LOOP_DETECTED, "loop_detected", message)));
+        }
+        if !self.door.admits(head) {
+            let message = "present the key of this proxy";
+            return Some(self.refuse((StatusCode::UNAUTHORIZED, "invalid_proxy_key", message)));
+        }
+        None
+    }
+
+    fn refuse(&self, told: (StatusCode, &str, &str)) -> Response<Body> {
+        refusal(self.pool.provider(), told)
+    }
+
+    fn health(&self) -> Response<Body> {
+        if self.is_well() {
+            json(StatusCode::OK, r#"{"status":"ok"}"#)
+        } else {
+            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"exhausted"}"#)
+        }
+    }
+
+    /// Whether a key is left that is in use, or will be again.
+    fn is_well(&self) -> bool {
+        let now = Instant::now();
+        let mut known = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match *known {
+            Some((since, well)) if now < since + FRESH => well,
+            _ => {
+                let well = self.pool.snapshot().members.iter().any(|member| member.state != State::Retired);
+                *known = Some((now, well));
+                well
+            }
+        }
+    }
+}
+
+fn is_health_check(head: &Parts) -> bool {
+    let is_ours = head.uri.authority().is_none() || head.version == http::Version::HTTP_2;
+    is_ours && head.uri.path() == "/health" && matches!(head.method, Method::GET | Method::HEAD)
+}
