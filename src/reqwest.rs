@@ -4,8 +4,10 @@
 //! both ways; the timeout that a request brings along survives.
 //!
 //! Make the client with `redirect(Policy::none())` and `no_proxy()`. On its way to another host reqwest takes a key out
-//! of `Authorization`, but leaves one in `x-api-key` or in the query where it is. A key that was carried to another
-//! origin is seen afterwards and put out of use, which is too late for that key.
+//! of `Authorization`, but leaves one in `x-api-key` where it is. A key whose answer came from another origin is put out
+//! of use, which is too late for that key; and a detour that led back, or a call that failed out there, is not seen.
+//!
+//! TLS is a feature of reqwest's that the application chooses; this crate asks for none.
 //!
 //! ```
 //! use bytes::Bytes;

@@ -2,8 +2,7 @@
 //!
 //! It is the same engine: what comes after the middleware is the client that the layer is put on. Each attempt runs all
 //! middlewares behind this one, with a copy of the extensions as they were. A [`Demand`] and a
-//! [`Deadline`](crate::service::Deadline) are read from the extensions of the request; [`Served`] is in those of the
-//! answer.
+//! [`Deadline`] are read from the extensions of the request; [`Served`] is in those of the answer.
 //!
 //! ```
 //! use key_commune::{KeyCommuneLayer, KeyPool, Provider, Served};

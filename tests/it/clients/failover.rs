@@ -1,3 +1,7 @@
+use std::sync::{Arc, Mutex};
+
+use key_commune::demand::Demand;
+use key_commune::select::{Candidates, Place, Select};
 use key_commune::{Refusal, Served};
 
 use super::server::{answer, notes, serve};
@@ -54,4 +58,28 @@ async fn the_middleware_keeps_the_callers_url_and_says_how_it_was_served() {
         assert_eq!(answer.extensions().get::<Served>().map(|served| served.key), Some(id));
         assert!(!format!("{answer:?}").contains(&key(0)));
     }
+}
+
+/// Remembers what was asked for.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<Option<String>>>>);
+
+impl Select for Asked {
+    fn select(&self, candidates: &dyn Candidates, demand: &Demand) -> Option<Place> {
+        self.0.lock().unwrap().push(demand.model_name().map(str::to_owned));
+        candidates.at_or_after(0)
+    }
+}
+
+#[tokio::test]
+async fn the_middleware_reads_the_demand_in_the_extensions_of_a_request() {
+    let address = serve(|_| async { answer(200, "fine") }).await;
+    let asked = Asked::default();
+    let pool = super::builder(address, super::own_header(), 2).select(asked.clone()).build().unwrap();
+    let layer = key_commune::KeyCommuneLayer::new(pool);
+    let client = reqwest_middleware::ClientBuilder::new(super::careful()).with(layer).build();
+    let request = client.get(format!("http://{address}/v1/models")).with_extension(Demand::default().model("small"));
+    request.send().await.unwrap();
+    client.get(format!("http://{address}/v1/models")).send().await.unwrap();
+    assert_eq!(*asked.0.lock().unwrap(), [Some("small".to_owned()), None]);
 }

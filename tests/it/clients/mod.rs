@@ -6,6 +6,7 @@ mod redirects;
 mod server;
 mod streaming;
 mod texts;
+mod tls;
 mod unreachable;
 
 use std::error::Error;
@@ -149,11 +150,8 @@ fn key_in(request: &Received) -> Option<usize> {
 
 /// Everything that an error could write into a log.
 fn whole_text(error: &BoxError) -> String {
-    let mut text = format!("{error} {error:?} {error:#?}");
-    let mut source: Option<&(dyn Error + 'static)> = error.source();
-    while let Some(error) = source {
-        text += &format!(" {error} {error:?}");
-        source = error.source();
-    }
-    text
+    let first: &(dyn Error + 'static) = &**error;
+    let chain = std::iter::successors(Some(first), |&error| error.source());
+    let texts: Vec<_> = chain.map(|error| format!("{error} {error:?} {error:#?}")).collect();
+    texts.concat()
 }

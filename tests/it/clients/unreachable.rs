@@ -70,7 +70,7 @@ async fn no_more_attempts_than_the_budget_allows() {
         Err::<http::Response<super::Upload>, _>(Unsent(CALLS.fetch_add(1, Ordering::SeqCst)))
     });
     let address = nobody().await;
-    let layer = KeyCommuneLayer::new(super::pool(address, 4)).never_sent(|error| error.is::<Unsent>());
+    let layer = KeyCommuneLayer::new(super::pool(address, 4)).never_sent(<dyn std::any::Any>::is::<Unsent>);
     let error = tower::ServiceExt::oneshot(tower::Layer::layer(&layer, inner), get(address)).await.unwrap_err();
     assert_eq!((error, CALLS.load(Ordering::SeqCst)), (Unsent(2), 3), "three attempts, and the last one's error");
 }
