@@ -45,8 +45,8 @@ pub(super) struct Job<B, R: Body> {
     /// The body of the next attempt.
     body: Option<ReplayBody<B>>,
     replay: Replay<B>,
-    /// The answer to give if no key comes free.
-    last: Option<Response<ResponseBody<R>>>,
+    /// The answer to give if no key comes free, and whether it speaks of a rest.
+    last: Option<(Response<ResponseBody<R>>, bool)>,
 }
 
 /// Where a request goes from here.
@@ -227,7 +227,8 @@ where
         if plan == Plan::Commit {
             return Next::Done(self.commit(settings, (head, body), &verdict, now));
         }
-        self.last = self.keep(settings, (head, body), &verdict);
+        let rests = answer::speaks_of_rest(&verdict);
+        self.last = self.keep(settings, (head, body), &verdict).map(|answer| (answer, rests));
         match plan {
             Plan::Repeat(pause) => Next::Pause(pause),
             _ => self.seek(settings, now),
@@ -278,9 +279,8 @@ where
         if matches!(verdict.fault(), Some(Fault::Key | Fault::Service)) {
             settings.pool.give_up(now);
         }
-        let throttled = verdict.fault() == Some(Fault::Key);
         match self.keep(settings, answer, verdict) {
-            Some(mut response) if throttled => {
+            Some(mut response) if answer::speaks_of_rest(verdict) => {
                 answer::retry_after(&mut response, &settings.pool.exhausted(now), now);
                 response
             }
@@ -314,8 +314,10 @@ where
     fn concede(&mut self, settings: &Settings, exhausted: &Exhausted, now: Timestamp) -> Response<ResponseBody<R>> {
         settings.pool.give_up(now);
         match self.last.take() {
-            Some(mut last) => {
-                answer::retry_after(&mut last, exhausted, now);
+            Some((mut last, rests)) => {
+                if rests {
+                    answer::retry_after(&mut last, exhausted, now);
+                }
                 last
             }
             None => Refusal::exhausted(exhausted, now).response(settings.pool.provider()),
