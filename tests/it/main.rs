@@ -1,13 +1,16 @@
 //! The tests that use the crate as its users do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod attacks;
 mod classify;
 mod floors;
 mod hints;
 mod manifest;
 mod origin;
 mod pool;
+mod presets;
 mod provider;
 mod scrub;
+mod service;
 mod slot;
 mod support;
