@@ -136,7 +136,7 @@ where
             Err(exhausted) if exhausted.is_worth_waiting(self.deadline) => {
                 Next::Wait(settings.pool.wait(&self.demand, &self.tried, self.deadline), now)
             }
-            Err(exhausted) => Next::Done(self.concede(settings, &exhausted, now)),
+            Err(_) => Next::Done(self.concede(settings, now)),
         }
     }
 
@@ -149,7 +149,7 @@ where
                 settings.pool.accept(&lease, &mut self.tried, now);
                 self.hold(settings, lease, now)
             }
-            Err(exhausted) => Next::Done(self.concede(settings, &exhausted, now)),
+            Err(_) => Next::Done(self.concede(settings, now)),
         }
     }
 
@@ -160,7 +160,7 @@ where
         }
         if self.body.is_none() {
             drop(lease);
-            return Next::Done(self.concede(settings, &settings.pool.exhausted(now), now));
+            return Next::Done(self.concede(settings, now));
         }
         let head = self.head.as_ref();
         let move_to = |origin: &Origin| head.map(|head| origin.relocate(&head.uri, settings.pool.origin()));
@@ -310,17 +310,19 @@ where
         Some(Response::from_parts(head, ResponseBody::served_by(body, lease, served, settings.scrub)))
     }
 
-    /// No key is left: this request's own last answer, or one of ours.
-    fn concede(&mut self, settings: &Settings, exhausted: &Exhausted, now: Timestamp) -> Response<ResponseBody<R>> {
+    /// No key is left: this request's own last answer, or one of ours. What the pool can promise is asked for last: an
+    /// outage gives keys back.
+    fn concede(&mut self, settings: &Settings, now: Timestamp) -> Response<ResponseBody<R>> {
         settings.pool.give_up(now);
+        let exhausted = settings.pool.exhausted(now);
         match self.last.take() {
             Some((mut last, rests)) => {
                 if rests {
-                    answer::retry_after(&mut last, exhausted, now);
+                    answer::retry_after(&mut last, &exhausted, now);
                 }
                 last
             }
-            None => Refusal::exhausted(exhausted, now).response(settings.pool.provider()),
+            None => Refusal::exhausted(&exhausted, now).response(settings.pool.provider()),
         }
     }
 }
