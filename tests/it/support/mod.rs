@@ -27,6 +27,11 @@ impl Hand {
         Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
     }
 
+    /// At this moment.
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self(Arc::new(AtomicU64::new(now.since_unix().as_millis() as u64)))
+    }
+
     pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(time.as_millis() as u64, Ordering::SeqCst);
     }
