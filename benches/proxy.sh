@@ -14,7 +14,7 @@ work=$(mktemp -d)
 pids=()
 trap 'kill "${pids[@]}" 2>/dev/null || true; rm -rf "$work"' EXIT
 
-cargo build --quiet --release --all-features --example proxy
+[[ -n ${BUILT:-} ]] || cargo build --quiet --release --all-features --example proxy
 
 # $1: name, $2: what its only server says.
 nginx_conf() {

@@ -52,10 +52,6 @@ impl Timestamp {
         (self.0 / (24 * 3_600 * 1_000_000_000)) as u32
     }
 
-    pub(crate) const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
-    }
-
     pub(crate) const fn nanos(self) -> u64 {
         self.0
     }

@@ -45,7 +45,7 @@ pub(crate) struct Ledger {
     /// To be woken once the lock is released.
     pub(super) wakers: Vec<Waker>,
     signals: Arc<Signals>,
-    due: BTreeSet<(Timestamp, u32)>,
+    pub(super) due: BTreeSet<(Timestamp, u32)>,
     step: Step,
 }
 
@@ -119,12 +119,12 @@ impl Ledger {
 
     fn reschedule(&mut self, place: u32, old: Health, health: Health) {
         let next = self.due_first();
-        self.due.remove(&(old.until(), place));
+        let was_due = self.due.remove(&(old.until(), place));
         if matches!(health.state(), State::Resting | State::Probing) {
             self.due.insert((health.until(), place));
         }
         self.signals.set_next_due(self.due_first());
-        if self.due_first() < next {
+        if self.due_first() < next || (was_due && health.until() < old.until()) {
             // Whoever waits sleeps until the old time; the new one is earlier.
             self.wakers.extend(self.queue.wakers());
         }
@@ -159,6 +159,12 @@ impl Ledger {
     pub(super) fn due_untried(&self, tried: &Tried, now: Timestamp) -> Option<Timestamp> {
         let due = self.due.iter().filter(|&&(_, place)| !tried.contains(place)).take(2);
         due.map(|&(until, place)| self.expected(until, place, now)).min()
+    }
+
+    /// Whether a member that was not tried can serve now.
+    pub(super) fn has_untried(&self, tried: &Tried, now: Timestamp) -> bool {
+        let open = self.roster.open.at_or_after(0, |word| tried.mask(word)).is_some();
+        open || (!tried.has_probed() && first_untried(&self.due, tried).is_some_and(|due| due <= now))
     }
 
     fn expected(&self, until: Timestamp, place: u32, now: Timestamp) -> Timestamp {
@@ -230,6 +236,11 @@ impl Ledger {
             self.hand_out(place, now);
         }
     }
+}
+
+/// When the first member comes free that was not tried. A request has tried few, so this looks at few.
+pub(super) fn first_untried(due: &BTreeSet<(Timestamp, u32)>, tried: &Tried) -> Option<Timestamp> {
+    due.iter().find(|&&(_, place)| !tried.contains(place)).map(|&(until, _)| until)
 }
 
 /// What a member's word must say for its health.

@@ -33,6 +33,7 @@ use crate::provider::Provider;
 pub use admin::{Change, PoolError};
 pub use builder::Builder;
 pub use lease::Lease;
+use ledger::Ledger;
 pub use member::Key;
 use shared::Shared;
 pub use snapshot::{MemberSnapshot, Snapshot};
@@ -105,10 +106,12 @@ impl KeyPool {
         !tried.is_single() && !tried.is_full()
     }
 
-    /// Takes one repeat out of the retry budget, if it has one left: for repeats that may be processed twice, or that
-    /// rest nobody (I23).
+    /// Takes one repeat out of the retry budget, if it has one left and there is another key to try now: for repeats that
+    /// may be processed twice, or that rest nobody (I23).
     pub fn may_repeat(&self, tried: &Tried, now: Timestamp) -> bool {
-        self.may_fail_over(tried) && self.0.with(|ledger| ledger.budget.draw(self.0.random.requests(), now))
+        let draw =
+            |ledger: &mut Ledger| ledger.has_untried(tried, now) && ledger.budget.draw(self.0.random.requests(), now);
+        self.may_fail_over(tried) && self.0.with(draw)
     }
 
     /// Tells that a request has tried all it may and failed, so that the pool can see whether the keys are to blame (I15).
@@ -140,10 +143,6 @@ impl KeyPool {
     /// What an exhausted pool can tell at this moment, to a request that has tried everything.
     pub(crate) fn exhausted(&self, now: Timestamp) -> Exhausted {
         self.0.exhausted(None, now)
-    }
-
-    fn next_due(&self) -> Timestamp {
-        self.0.signals.next_due()
     }
 }
 

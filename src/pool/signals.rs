@@ -55,10 +55,6 @@ impl Signals {
         now.nanos() >= self.next_due.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn next_due(&self) -> Timestamp {
-        Timestamp::from_nanos(self.next_due.load(Ordering::Relaxed))
-    }
-
     pub(crate) fn set_next_due(&self, due: Timestamp) {
         self.next_due.store(due.nanos(), Ordering::Relaxed);
     }

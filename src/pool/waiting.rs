@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use super::lease::Lease;
+use super::ledger::first_untried;
 use super::tried::Tried;
 use super::{Exhausted, KeyPool};
 use crate::clock::Timestamp;
@@ -73,13 +74,12 @@ impl Queue {
         self.entries.iter_mut().filter_map(|entry| entry.waker.take())
     }
 
-    /// Looks whether a lease was handed over, and leaves a waker if not.
-    fn look(&mut self, ticket: u64, waker: &Waker) -> bool {
-        let Some(entry) = self.index(ticket).and_then(|index| self.entries.get_mut(index)) else { return true };
-        if entry.lease.is_none() {
-            entry.waker = Some(waker.clone());
-        }
-        entry.lease.is_some()
+    /// Looks whether a lease was handed over. If not, leaves a waker, and tells what the request has tried.
+    fn look(&mut self, ticket: u64, waker: &Waker) -> Option<&Tried> {
+        let index = self.index(ticket)?;
+        let entry = self.entries.get_mut(index).filter(|entry| entry.lease.is_none())?;
+        entry.waker = Some(waker.clone());
+        Some(&entry.tried)
     }
 
     /// Leaves the queue, with the lease that was handed over, if one was.
@@ -101,11 +101,13 @@ struct Ticket {
 }
 
 impl Ticket {
-    /// Whether a lease lies ready. If not, `waker` is called when one does, or when the due times have changed.
-    fn look(&self, waker: &Waker, now: Timestamp) -> bool {
+    /// When to look again, or `None` if a lease lies ready. `waker` is called when one does, or when the due times have
+    /// changed. Only keys that the request has not tried matter: another one that is due may stay so for long.
+    fn look(&self, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
         self.pool.0.with(|ledger| {
             ledger.hand_out_due(now);
-            ledger.queue.look(self.number, waker)
+            let due = |tried: &Tried| first_untried(&ledger.due, tried).unwrap_or(Timestamp::MAX);
+            ledger.queue.look(self.number, waker).map(due)
         })
     }
 
@@ -149,13 +151,12 @@ impl Future for Waiting {
         let mut this = self.project();
         loop {
             let now = this.pool.now();
-            let ready = this.ticket.as_ref().is_none_or(|ticket| ticket.look(cx.waker(), now));
-            if ready || now >= *this.deadline {
+            let due = this.ticket.as_ref().and_then(|ticket| ticket.look(cx.waker(), now));
+            let Some(due) = due.filter(|_| now < *this.deadline) else {
                 let lease = this.ticket.take().and_then(|ticket| ticket.leave());
                 return Poll::Ready(lease.ok_or_else(|| this.pool.exhausted(now)));
-            }
-            let until = this.pool.next_due().min(*this.deadline);
-            this.sleep.set(Some(sleep(until - now)));
+            };
+            this.sleep.set(Some(sleep(due.min(*this.deadline) - now)));
             if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {
                 ready!(sleep.poll(cx));
             }

@@ -18,10 +18,20 @@ pub(super) fn has_strayed(head: &response::Parts, origin: &Origin) -> bool {
     head.extensions.get::<Landed>().is_some_and(|landed| !origin.is_origin_of(&landed.0))
 }
 
-/// Whether an answer tells more about our key than about the request (I14): the caller can do nothing with it.
+/// Whether an answer tells more about our key than about the request (I14): the caller can do nothing with it. A 429 is
+/// something that callers understand, whatever it is for.
 pub(super) fn speaks_of_key(status: StatusCode, verdict: &Verdict) -> bool {
-    let ours = matches!(status.as_u16(), 401..=403) || verdict.outcome == Outcome::Rejected;
+    let ours = match verdict.outcome {
+        Outcome::Rejected => true,
+        Outcome::QuotaSpent => status != StatusCode::TOO_MANY_REQUESTS,
+        _ => matches!(status.as_u16(), 401..=403),
+    };
     ours && verdict.fault() == Some(Fault::Key)
+}
+
+/// Whether an answer speaks of a rest, so that the pool knows better when to come back.
+pub(super) fn speaks_of_rest(verdict: &Verdict) -> bool {
+    matches!(verdict.outcome, Outcome::Throttled | Outcome::QuotaSpent)
 }
 
 /// Removes what belongs to the connection or to the key's owner, and masks echoes of the key.

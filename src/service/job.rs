@@ -46,8 +46,8 @@ pub(super) struct Job<B, R: Body> {
     /// The body of the next attempt.
     body: Option<ReplayBody<B>>,
     replay: Replay<B>,
-    /// The answer to give if no key comes free.
-    last: Option<Response<ResponseBody<R>>>,
+    /// The answer to give if no key comes free, and whether it speaks of a rest.
+    last: Option<(Response<ResponseBody<R>>, bool)>,
 }
 
 /// Where a request goes from here.
@@ -228,7 +228,8 @@ where
         if plan == Plan::Commit {
             return Next::Done(self.commit(settings, (head, body), &verdict, now));
         }
-        self.last = self.keep(settings, (head, body), &verdict);
+        let rests = answer::speaks_of_rest(&verdict);
+        self.last = self.keep(settings, (head, body), &verdict).map(|answer| (answer, rests));
         match plan {
             Plan::Repeat(pause) => Next::Pause(pause),
             _ => self.seek(settings, now),
@@ -281,9 +282,8 @@ where
         if matches!(verdict.fault(), Some(Fault::Key | Fault::Service)) {
             settings.pool.give_up(now);
         }
-        let throttled = verdict.fault() == Some(Fault::Key);
         match self.keep(settings, answer, verdict) {
-            Some(mut response) if throttled => {
+            Some(mut response) if answer::speaks_of_rest(verdict) => {
                 answer::retry_after(&mut response, &settings.pool.exhausted(now), now);
                 response
             }
@@ -316,15 +316,18 @@ where
         Some(Response::from_parts(head, body))
     }
 
-    /// No key is left: this request's own last answer, or one of ours.
+    /// No key is left: this request's own last answer, or one of ours. What the pool can promise is asked for last: an
+    /// outage gives keys back.
     fn concede(&mut self, settings: &Settings, now: Timestamp) -> Response<ResponseBody<R>> {
         if self.tried.count() > 0 {
             settings.pool.give_up(now);
         }
         let exhausted = settings.pool.exhausted(now);
         match self.last.take() {
-            Some(mut last) => {
-                answer::retry_after(&mut last, &exhausted, now);
+            Some((mut last, rests)) => {
+                if rests {
+                    answer::retry_after(&mut last, &exhausted, now);
+                }
                 last
             }
             None => Refusal::exhausted(&exhausted, now).response(settings.pool.provider()),

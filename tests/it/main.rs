@@ -1,6 +1,7 @@
 //! The tests that use the crate as its users do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod attacks;
 mod classify;
 #[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
 mod clients;
@@ -9,7 +10,9 @@ mod hints;
 mod manifest;
 mod origin;
 mod pool;
+mod presets;
 mod provider;
 mod scrub;
+mod service;
 mod slot;
 mod support;

@@ -1,4 +1,8 @@
-//! What several topics share: clocks in the test's hand, keys, requests.
+//! What several topics share: clocks in the test's hand, keys, requests, and a provider that plays a script.
+
+mod client;
+mod stepped;
+mod upstream;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +14,10 @@ use key_commune::health::Penalties;
 use key_commune::pool::{Builder, Exhausted, Key, KeyPool, Lease, Tried};
 use key_commune::provider::Provider;
 
+pub(crate) use client::{CHAT, Got, assert_idle, client, fetch, in_flight, post, read, send, to};
+pub(crate) use stepped::{Step, Stepped, map};
+pub(crate) use upstream::{Call, Oops, Seen, Upstream, answer, events, ok, revoked, streamed, throttled};
+
 /// A clock that goes when it is told to.
 #[derive(Clone, Debug)]
 pub(crate) struct Hand(Arc<AtomicU64>);
@@ -17,6 +25,11 @@ pub(crate) struct Hand(Arc<AtomicU64>);
 impl Hand {
     pub(crate) fn new() -> Self {
         Self(Arc::new(AtomicU64::new(1_700_000_000_000)))
+    }
+
+    /// At this moment.
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self(Arc::new(AtomicU64::new(now.since_unix().as_millis() as u64)))
     }
 
     pub(crate) fn pass(&self, time: Duration) {
@@ -62,4 +75,9 @@ pub(crate) fn builder(count: usize) -> Builder {
 /// A checkout by a request that has tried nothing yet.
 pub(crate) fn checkout(pool: &KeyPool) -> Result<Lease, Exhausted> {
     pool.checkout(&Demand::default(), &mut Tried::default(), pool.now())
+}
+
+/// A pool as [`builder`] makes it, on tokio's time.
+pub(crate) fn timed(count: usize) -> KeyPool {
+    builder(count).clock(tokio_clock()).build().unwrap()
 }
