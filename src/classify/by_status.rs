@@ -69,7 +69,7 @@ pub(super) fn outcome(status: StatusCode, hinted: bool) -> Outcome {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

@@ -55,7 +55,7 @@ fn push<'a>(data: &mut Cow<'a, [u8]>, line: &'a [u8]) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

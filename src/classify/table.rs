@@ -120,7 +120,7 @@ fn verdict(outcome: Outcome, scope: Scope, hint: Option<Hint>) -> Verdict {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use std::time::Duration;
 

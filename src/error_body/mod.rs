@@ -123,7 +123,7 @@ fn events(body: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

@@ -14,7 +14,7 @@
 //! began (I5). Rests only ever get longer: `until` is the later of the old and the new one (I5).
 
 mod penalties;
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests;
 
 use std::fmt;

@@ -91,7 +91,7 @@ impl Shared {
         None
     }
 
-    /// The step is read before the member is entered: see [`Word::enter`](super::word::Word::enter).
+    /// The step is read before the member is entered: see the [word](super::word).
     #[inline]
     fn enter(&self, member: &Arc<Member>, demand: &Demand) -> Option<Lease> {
         let step = self.signals.step();
@@ -156,11 +156,10 @@ impl Shared {
         if verdict.hint.is_some() || ledger.journal.is_outage() || !(struck || service) {
             return;
         }
-        if self.signals.had_success() {
+        if self.signals.watch() {
             ledger.journal.succeeded();
         }
         ledger.journal.note(lease.member.place, failure);
-        self.signals.set_mood(true, false);
     }
 
     /// A success: what failed before stands, and an outage is over.

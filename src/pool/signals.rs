@@ -39,13 +39,13 @@ impl Signals {
         }
     }
 
-    /// The step that a lease carries. Read before the member is entered.
+    /// The step that a lease carries. Read before the member is entered: see the [word](super::word).
     #[inline]
     pub(crate) fn step(&self) -> Step {
         self.step.load(Ordering::Acquire)
     }
 
-    /// Published after the member's word has changed: see [`Word::enter`](super::word::Word::enter).
+    /// Published after the member's word has changed: see the [word](super::word).
     pub(crate) fn publish(&self, step: Step) {
         self.step.store(step, Ordering::Release);
     }
@@ -74,6 +74,12 @@ impl Signals {
             }
             _ => Telling::Done,
         }
+    }
+
+    /// Under the lock: begins to watch for a success. Whether there was one since that was last done: in one step, lest a
+    /// success in between be overlooked.
+    pub(crate) fn watch(&self) -> bool {
+        self.mood.swap(WATCHED, Ordering::Relaxed) & SUCCEEDED != 0
     }
 
     /// Whether a success happened since the journal was opened. Under the lock.

@@ -134,7 +134,7 @@ fn digit64(value: u8, [plus, slash]: [u8; 2]) -> u8 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

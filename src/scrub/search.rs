@@ -179,7 +179,7 @@ impl Echoes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

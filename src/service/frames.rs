@@ -21,7 +21,7 @@ pub(crate) fn longer(rest: SizeHint, ahead: usize) -> SizeHint {
     hint
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

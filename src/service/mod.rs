@@ -19,7 +19,7 @@ mod peeking;
 mod prepare;
 mod refusal;
 mod replay;
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod script;
 mod scrubbing;
 

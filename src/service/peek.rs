@@ -6,7 +6,7 @@
 mod held;
 mod prefixed;
 mod sse;
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests;
 
 use std::pin::Pin;

@@ -148,7 +148,7 @@ pub(super) fn is_no_trailer(name: &str) -> bool {
     is_never_sent(name) || is_credential(name) || has(&COOKIES, name) || has(&TRAILERS, name)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests {
     use super::*;
 

@@ -64,7 +64,7 @@ impl SharedBudget {
     }
 
     /// How many bytes are reserved right now.
-    #[cfg(test)]
+    #[cfg(all(test, not(key_commune_loom)))]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

@@ -9,7 +9,7 @@ mod kept;
 mod split;
 mod state;
 mod tee;
-#[cfg(test)]
+#[cfg(all(test, not(key_commune_loom)))]
 mod tests;
 
 use std::fmt;
