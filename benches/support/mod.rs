@@ -49,9 +49,10 @@ impl Keys {
 /// One request's way through the pool, without the request: a key, its value, a success.
 #[inline]
 pub fn turn(pool: &KeyPool, put: impl FnOnce(HeaderValue)) {
-    let mut lease = pool.checkout(&Demand::default(), &mut Tried::default(), pool.now()).unwrap();
+    let now = pool.now();
+    let mut lease = pool.checkout(&Demand::default(), &mut Tried::default(), now).unwrap();
     put(lease.value().clone());
-    lease.settle(&Verdict::new(Outcome::Accepted), pool.now());
+    lease.settle(&Verdict::new(Outcome::Accepted), now);
 }
 
 /// What a server hands on: ten headers with values that share one buffer, and a body of 1 KiB.

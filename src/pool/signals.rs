@@ -93,6 +93,7 @@ impl Signals {
         self.mood.store(mood, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn in_outage(&self) -> bool {
         self.mood.load(Ordering::Relaxed) & OUTAGE != 0
     }
