@@ -1,14 +1,4 @@
 //! A whole call through the layer, against the same call without it. Run with `cargo bench --bench call`.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::new_without_default,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a bench"
-)]
 
 mod support;
 

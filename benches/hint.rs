@@ -1,15 +1,5 @@
 //! How fast an answer's hint is read: only refusals are, so this bounds what a storm of them costs. Run with
 //! `cargo bench --bench hint`.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::new_without_default,
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a bench"
-)]
 
 use std::hint::black_box;
 use std::time::Duration;

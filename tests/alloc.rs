@@ -1,5 +1,4 @@
 //! I11: how often the layer asks for memory. A binary of its own, for it brings its own allocator, which counts.
-#![allow(missing_docs, unreachable_pub, dead_code, clippy::new_without_default, reason = "a test")]
 
 #[path = "../benches/support/mod.rs"]
 mod support;

@@ -1,4 +1,5 @@
 //! What the benches and the allocation test share: pools, a request as a proxy gets it, and a client that answers at once.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "several use it, none all of it; they may panic")]
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};

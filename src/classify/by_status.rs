@@ -69,7 +69,8 @@ pub(super) fn outcome(status: StatusCode, hinted: bool) -> Outcome {
     }
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -55,7 +55,8 @@ fn push<'a>(data: &mut Cow<'a, [u8]>, line: &'a [u8]) {
     }
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

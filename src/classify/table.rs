@@ -120,7 +120,8 @@ fn verdict(outcome: Outcome, scope: Scope, hint: Option<Hint>) -> Verdict {
     }
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -123,7 +123,8 @@ fn events(body: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

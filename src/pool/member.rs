@@ -152,7 +152,8 @@ pub(super) fn window(now: Timestamp) -> u32 {
     (now.nanos() >> 35) as u32
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -134,7 +134,8 @@ fn digit64(value: u8, [plus, slash]: [u8; 2]) -> u8 {
     }
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

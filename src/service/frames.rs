@@ -21,7 +21,8 @@ pub(crate) fn longer(rest: SizeHint, ahead: usize) -> SizeHint {
     hint
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -19,7 +19,8 @@ mod peeking;
 mod prepare;
 mod refusal;
 mod replay;
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod script;
 mod scrubbing;
 

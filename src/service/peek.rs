@@ -6,7 +6,8 @@
 mod held;
 mod prefixed;
 mod sse;
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests;
 
 use std::pin::Pin;

@@ -5,7 +5,8 @@
 //! again. A message without anything unusual costs one look at each header and no allocation.
 
 mod names;
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests;
 
 use http::header::{ACCEPT_ENCODING, CONNECTION, IF_RANGE, RANGE, TE, UPGRADE};

@@ -148,7 +148,8 @@ pub(super) fn is_no_trailer(name: &str) -> bool {
     is_never_sent(name) || is_credential(name) || has(&COOKIES, name) || has(&TRAILERS, name)
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -64,7 +64,8 @@ impl SharedBudget {
     }
 
     /// How many bytes are reserved right now.
-    #[cfg(all(test, not(key_commune_loom)))]
+    #[cfg(not(key_commune_loom))]
+    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

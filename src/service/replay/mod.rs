@@ -9,7 +9,8 @@ mod kept;
 mod split;
 mod state;
 mod tee;
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
