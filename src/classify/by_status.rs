@@ -69,6 +69,7 @@ pub(super) fn outcome(status: StatusCode, hinted: bool) -> Outcome {
     }
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

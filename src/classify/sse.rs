@@ -55,6 +55,7 @@ fn push<'a>(data: &mut Cow<'a, [u8]>, line: &'a [u8]) {
     }
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -120,6 +120,7 @@ fn verdict(outcome: Outcome, scope: Scope, hint: Option<Hint>) -> Verdict {
     }
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

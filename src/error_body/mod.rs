@@ -123,6 +123,7 @@ fn events(body: &[u8]) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

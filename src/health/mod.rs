@@ -14,6 +14,7 @@
 //! began (I5). Rests only ever get longer: `until` is the later of the old and the new one (I5).
 
 mod penalties;
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests;
 

@@ -10,23 +10,24 @@ const BITS: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Bitmap {
-    /// The bits themselves first, then ever smaller summaries, the last of one word.
-    levels: Vec<Box<[AtomicU64]>>,
+    bits: Box<[AtomicU64]>,
+    /// Ever smaller summaries, the last of one word.
+    summaries: Vec<Box<[AtomicU64]>>,
     capacity: usize,
 }
 
 impl Bitmap {
     /// `capacity` places, none of them set.
     pub(crate) fn new(capacity: usize) -> Self {
-        let mut levels = Vec::new();
-        let mut words = capacity.div_ceil(BITS).max(1);
-        loop {
-            levels.push((0..words).map(|_| AtomicU64::new(0)).collect());
-            if words == 1 {
-                return Self { levels, capacity };
-            }
+        let level = |words: usize| -> Box<[AtomicU64]> { (0..words).map(|_| AtomicU64::new(0)).collect() };
+        let bits = level(capacity.div_ceil(BITS).max(1));
+        let mut summaries = Vec::new();
+        let mut words = bits.len();
+        while words > 1 {
             words = words.div_ceil(BITS);
+            summaries.push(level(words));
         }
+        Self { bits, summaries, capacity }
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -35,7 +36,7 @@ impl Bitmap {
 
     pub(crate) fn set(&self, place: usize) {
         let mut index = place;
-        for level in &self.levels {
+        for level in self.levels() {
             let Some(word) = level.get(index / BITS) else { return };
             word.fetch_or(1 << (index % BITS), Ordering::Relaxed);
             index /= BITS;
@@ -44,7 +45,7 @@ impl Bitmap {
 
     pub(crate) fn clear(&self, place: usize) {
         let mut index = place;
-        for level in &self.levels {
+        for level in self.levels() {
             let Some(word) = level.get(index / BITS) else { return };
             let bit = 1 << (index % BITS);
             if word.fetch_and(!bit, Ordering::Relaxed) & !bit != 0 {
@@ -61,7 +62,7 @@ impl Bitmap {
         let mut index = place / BITS;
         let mut from = u64::MAX << (place % BITS);
         loop {
-            let word = self.word(0, index) & from & allowed(index);
+            let word = self.word(index) & from & allowed(index);
             if word != 0 {
                 return Some(index * BITS + word.trailing_zeros() as usize);
             }
@@ -75,32 +76,36 @@ impl Bitmap {
     pub(crate) fn near(&self, place: usize, allowed: impl Fn(usize) -> u64) -> Option<usize> {
         let index = place / BITS;
         let turn = (place % BITS) as u32;
-        let word = (self.word(0, index) & allowed(index)).rotate_right(turn);
+        let word = (self.word(index) & allowed(index)).rotate_right(turn);
         (word != 0).then(|| index * BITS + (word.trailing_zeros() + turn) as usize % BITS)
     }
 
     /// The first word of bits that is not empty, from `index` on.
     fn next_word(&self, index: usize) -> Option<usize> {
-        let mut level = 1;
+        let mut level = 0;
         let mut index = index;
         loop {
-            let word = self.levels.get(level)?.get(index / BITS)?.load(Ordering::Relaxed);
+            let word = self.summaries.get(level)?.get(index / BITS)?.load(Ordering::Relaxed);
             let ahead = word & (u64::MAX << (index % BITS));
             if ahead == 0 {
                 (index, level) = (index / BITS + 1, level + 1);
                 continue;
             }
             index = index / BITS * BITS + ahead.trailing_zeros() as usize;
-            if level == 1 {
+            if level == 0 {
                 return Some(index);
             }
             (index, level) = (index * BITS, level - 1);
         }
     }
 
+    fn levels(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        std::iter::once(&*self.bits).chain(self.summaries.iter().map(|level| &**level))
+    }
+
     #[inline]
-    fn word(&self, level: usize, index: usize) -> u64 {
-        self.levels.get(level).and_then(|words| words.get(index)).map_or(0, |word| word.load(Ordering::Relaxed))
+    fn word(&self, index: usize) -> u64 {
+        self.bits.get(index).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 }
 

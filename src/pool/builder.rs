@@ -6,7 +6,7 @@ use super::admin::PoolError;
 use super::ledger::Ledger;
 use super::random::Random;
 use super::roster::Roster;
-use super::shared::Shared;
+use super::shared::{Shared, Strategy};
 use super::signals::Signals;
 use super::waiting::Queue;
 use super::{Key, KeyPool};
@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::health::Penalties;
 use crate::provider::Provider;
 use crate::secret::Pepper;
-use crate::select::{Select, TwoChoices};
+use crate::select::Select;
 use crate::sync::Mutex;
 
 /// Builds a [`KeyPool`] with other rules than the default ones.
@@ -35,7 +35,7 @@ use crate::sync::Mutex;
 #[must_use = "a builder does nothing until it is built"]
 pub struct Builder {
     provider: Provider,
-    select: Box<dyn Select>,
+    strategy: Strategy,
     penalties: Penalties,
     clock: Arc<dyn Clock>,
     pepper: Pepper,
@@ -49,7 +49,7 @@ impl Builder {
     pub(super) fn new(provider: Provider) -> Self {
         Self {
             provider,
-            select: Box::new(TwoChoices),
+            strategy: Strategy::TwoChoices,
             penalties: Penalties::default(),
             clock: Arc::new(SystemClock::new()),
             pepper: Pepper::random(),
@@ -60,9 +60,9 @@ impl Builder {
         }
     }
 
-    /// How a key is chosen. Default: [`TwoChoices`].
+    /// How a key is chosen. Default: [`TwoChoices`](crate::select::TwoChoices).
     pub fn select(mut self, strategy: impl Select + 'static) -> Self {
-        self.select = Box::new(strategy);
+        self.strategy = Strategy::Other(Box::new(strategy));
         self
     }
 
@@ -132,7 +132,7 @@ impl Builder {
             provider: self.provider,
             pepper: self.pepper,
             clock: self.clock,
-            select: self.select,
+            strategy: self.strategy,
             roster: ArcSwap::new(roster),
             signals,
             random: Random::new(self.seed),

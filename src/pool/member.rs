@@ -12,7 +12,7 @@ use crate::origin::Origin;
 use crate::scrub::Scrubber;
 use crate::secret::{KeyId, Secret};
 use crate::select::Load;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
 const KEPT_SCRUBBERS: u32 = 4_096;
@@ -73,20 +73,19 @@ impl From<Secret> for Key {
     }
 }
 
-/// A key in the pool. What the hot path touches comes first, within one cache line.
+/// A key in the pool. What every request touches comes first, and fills one cache line: hence the order.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Member {
     pub(super) word: Word,
-    uses: AtomicU64,
-    /// Throttles of a day: the day, then their number.
-    throttles: AtomicU64,
+    /// Throttles of a day: the day's number and theirs, of 16 bits each.
+    throttles: AtomicU32,
     /// The window in which it was last used.
     window: AtomicU32,
-    pub(super) place: u32,
     pub(super) signals: Arc<Signals>,
-    pub(super) pool: Weak<Shared>,
     pub(super) value: HeaderValue,
+    pub(super) place: u32,
+    pub(super) pool: Weak<Shared>,
     pub(super) id: KeyId,
     pub(super) key: Key,
     scrubber: OnceLock<Scrubber>,
@@ -96,8 +95,7 @@ impl Member {
     pub(super) fn new(place: usize, id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
         Self {
             word: Word::new(Standing::Clean),
-            uses: AtomicU64::new(0),
-            throttles: AtomicU64::new(0),
+            throttles: AtomicU32::new(0),
             window: AtomicU32::new(u32::MAX),
             place: place as u32,
             signals: Arc::clone(&shared.signals),
@@ -109,10 +107,9 @@ impl Member {
         }
     }
 
-    /// Counts a use.
+    /// Counts the member among those that were used of late.
     #[inline]
     pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
-        self.uses.fetch_add(1, Ordering::Relaxed);
         let window = window(now);
         if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
             signals.note_used(window);
@@ -121,27 +118,24 @@ impl Member {
 
     #[inline]
     pub(super) fn load(&self, now: Timestamp) -> Load {
-        Load::new(self.throttles(now), self.word.in_flight(), self.uses())
+        let (in_flight, uses) = self.word.counts();
+        Load::new(self.throttles(now), in_flight, uses)
     }
 
-    pub(super) fn uses(&self) -> u64 {
-        self.uses.load(Ordering::Relaxed)
-    }
-
-    /// How often it was throttled since midnight UTC.
+    /// How often it was throttled since midnight UTC; 65,535 stands for any more.
     #[inline]
     pub(super) fn throttles(&self, now: Timestamp) -> u32 {
         match self.throttles.load(Ordering::Relaxed) {
             0 => 0,
-            packed if (packed >> 32) as u32 == now.day() => packed as u32,
+            packed if packed >> 16 == now.day() & 0xFFFF => packed & 0xFFFF,
             _ => 0,
         }
     }
 
     /// Counts a throttle. Only under the pool's lock.
     pub(super) fn note_throttle(&self, now: Timestamp) {
-        let count = self.throttles(now).saturating_add(1);
-        self.throttles.store(u64::from(now.day()) << 32 | u64::from(count), Ordering::Relaxed);
+        let count = (self.throttles(now) + 1).min(0xFFFF);
+        self.throttles.store(now.day() << 16 | count, Ordering::Relaxed);
     }
 
     /// What masks echoes of this key. It takes microseconds to make and kilobytes to keep, so the first
@@ -156,4 +150,16 @@ impl Member {
 #[inline]
 pub(super) fn window(now: Timestamp) -> u32 {
     (now.nanos() >> 35) as u32
+}
+
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i11_what_every_request_touches_is_in_one_line() {
+        assert_eq!(std::mem::offset_of!(Member, word), 0);
+        assert_eq!(std::mem::offset_of!(Member, value) + size_of::<HeaderValue>(), 64);
+    }
 }

@@ -80,6 +80,7 @@ impl KeyPool {
     }
 
     /// The present, by the pool's clock.
+    #[inline]
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }

@@ -18,12 +18,12 @@ use super::view::View;
 use crate::clock::{Clock, Timestamp};
 use crate::demand::Demand;
 use crate::guard::guarded;
-use crate::health::Reason;
+use crate::health::{Reason, Step};
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::provider::Provider;
 use crate::secret::Pepper;
-use crate::select::Select;
+use crate::select::{Place, Select, better_of_two};
 use crate::slot::Slot;
 use crate::sync::{Mutex, lock};
 
@@ -36,12 +36,31 @@ pub(crate) struct Shared {
     pub(super) slot: Arc<dyn Slot>,
     pub(super) pepper: Pepper,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) select: Box<dyn Select>,
+    pub(super) strategy: Strategy,
     pub(super) roster: ArcSwap<Roster>,
     pub(super) signals: Arc<Signals>,
     pub(super) random: Random,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) max_keys: usize,
+}
+
+/// How a member is chosen.
+pub(super) enum Strategy {
+    /// [`TwoChoices`](crate::select::TwoChoices), the default, on the pool itself: nothing is looked up, and nothing in
+    /// it panics.
+    TwoChoices,
+    /// Any other. One that panics has any candidate chosen for it.
+    Other(Box<dyn Select>),
+}
+
+impl Strategy {
+    #[inline]
+    fn choose(&self, view: &View<'_>, demand: &Demand) -> Option<Place> {
+        match self {
+            Self::TwoChoices => better_of_two(view),
+            Self::Other(strategy) => guarded(|| strategy.select(view, demand)).unwrap_or_else(|| view.any()),
+        }
+    }
 }
 
 impl Shared {
@@ -60,21 +79,24 @@ impl Shared {
     pub(super) fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
         tried.begin(self.signals.in_outage());
         let due = self.signals.is_due(now) && !tried.has_probed();
-        let probe = if due { self.probe(demand, tried, now) } else { None };
-        let lease = probe.or_else(|| self.select(demand, tried, now)).or_else(|| self.any(demand, tried, now));
-        let lease = lease.ok_or_else(|| self.exhausted(Some(tried), now))?;
-        self.accept(&lease, tried, now);
-        Ok(lease)
+        if due && let Some(lease) = self.probe(demand, tried, now) {
+            return Ok(lease);
+        }
+        if let Some((member, step)) = self.select(demand, tried, now) {
+            return Ok(Lease::new(member, step, demand.caller_id(), false));
+        }
+        self.any(demand, tried, now).ok_or_else(|| self.exhausted(Some(tried), now))
     }
 
-    #[inline]
+    /// Takes note that a lease which was handed over serves this request.
     pub(super) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
         tried.note(lease.member.place, lease.probe);
         lease.member.note_use(&self.signals, now);
     }
 
+    /// A member that has been entered, and the step for its lease.
     #[inline]
-    fn select(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
+    fn select(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<(Arc<Member>, Step)> {
         if tried.is_full() {
             return None;
         }
@@ -83,34 +105,36 @@ impl Shared {
             let first = ask == 0 && tried.count() == 0;
             let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
             let view = View { roster: &roster, tried, now, random: Cell::new(random) };
-            let place = guarded(|| self.select.select(&view, demand)).unwrap_or_else(|| view.any())?;
-            if let Some(lease) = self.enter(roster.member(place)?, demand) {
-                return Some(lease).filter(|lease| !tried.contains(lease.member.place));
+            let place = self.strategy.choose(&view, demand)?;
+            let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
+            // In this order: see the module of `Word`.
+            let step = self.signals.step();
+            if member.word.enter() {
+                tried.note(place as u32, false);
+                member.note_use(&self.signals, now);
+                return Some((Arc::clone(member), step));
             }
         }
         None
     }
 
-    /// The step is read before the member is entered: see [`Word::enter`](super::word::Word::enter).
-    #[inline]
-    fn enter(&self, member: &Arc<Member>, demand: &Demand) -> Option<Lease> {
-        let step = self.signals.step();
-        member.word.enter().then(|| Lease::new(Arc::clone(member), step, demand.caller_id(), false))
-    }
-
     #[cold]
-    fn probe(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
-        self.with(|ledger| ledger.probe(tried, demand.caller_id(), now))
+    fn probe(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
+        let lease = self.with(|ledger| ledger.probe(tried, demand.caller_id(), now))?;
+        self.accept(&lease, tried, now);
+        Some(lease)
     }
 
     /// The strategy found nothing, or nothing that was still open: under the lock the books are exact.
     #[cold]
-    fn any(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> Option<Lease> {
+    fn any(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
         if tried.is_full() {
             return None;
         }
         let caller = demand.caller_id();
-        self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now)))
+        let lease = self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now)))?;
+        self.accept(&lease, tried, now);
+        Some(lease)
     }
 
     #[cold]
@@ -157,11 +181,10 @@ impl Shared {
         if verdict.hint.is_some() || ledger.journal.is_outage() || !(struck || service) {
             return;
         }
-        if self.signals.had_success() {
+        if self.signals.watch() {
             ledger.journal.succeeded();
         }
         ledger.journal.note(lease.member.place, failure);
-        self.signals.set_mood(true, false);
     }
 
     /// A success: what failed before stands, and an outage is over.

@@ -39,13 +39,13 @@ impl Signals {
         }
     }
 
-    /// The step that a lease carries. Read before the member is entered.
+    /// The step that a lease carries. Read before the member is entered: see the [word](super::word).
     #[inline]
     pub(crate) fn step(&self) -> Step {
         self.step.load(Ordering::Acquire)
     }
 
-    /// Published after the member's word has changed: see [`Word::enter`](super::word::Word::enter).
+    /// Published after the member's word has changed: see the [word](super::word).
     pub(crate) fn publish(&self, step: Step) {
         self.step.store(step, Ordering::Release);
     }
@@ -72,6 +72,12 @@ impl Signals {
         }
     }
 
+    /// Under the lock: begins to watch for a success. Whether there was one since that was last done: in one step, lest a
+    /// success in between be overlooked.
+    pub(crate) fn watch(&self) -> bool {
+        self.mood.swap(WATCHED, Ordering::Relaxed) & SUCCEEDED != 0
+    }
+
     /// Whether a success happened since the journal was opened. Under the lock.
     pub(crate) fn had_success(&self) -> bool {
         self.mood.load(Ordering::Relaxed) & SUCCEEDED != 0
@@ -83,6 +89,7 @@ impl Signals {
         self.mood.store(mood, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(crate) fn in_outage(&self) -> bool {
         self.mood.load(Ordering::Relaxed) & OUTAGE != 0
     }

@@ -83,6 +83,7 @@ impl MemberSnapshot {
     fn take(cell: &Cell, now: Timestamp) -> Self {
         let (member, health) = (&cell.member, cell.health);
         let (throttles, rejections) = health.strikes();
+        let (in_flight, uses) = member.word.counts();
         Self {
             id: member.id,
             key: member.key.secret.masked(),
@@ -94,8 +95,8 @@ impl MemberSnapshot {
             throttles,
             throttles_today: member.throttles(now),
             rejections,
-            in_flight: member.word.in_flight(),
-            uses: member.uses(),
+            in_flight,
+            uses,
         }
     }
 

@@ -46,6 +46,7 @@ impl Tried {
         self.count() == Self::MOST
     }
 
+    #[inline]
     pub(super) fn contains(&self, place: u32) -> bool {
         self.tried().contains(&place)
     }

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
 
 use super::lease::Lease;
 use super::ledger::first_untried;
@@ -17,6 +16,7 @@ use super::tried::Tried;
 use super::{Exhausted, KeyPool};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
+use crate::sync::{Sleep, sleep};
 
 /// Who waits, in the order they came.
 #[derive(Debug)]

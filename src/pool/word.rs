@@ -1,15 +1,24 @@
-//! The one atomic word of a member: how many requests it serves, whether it may serve another, whether it has strikes.
+//! The one atomic word of a member: how many requests it serves, whether it may serve another, whether it has strikes,
+//! how many it has served.
 //!
-//! Taking a member is one addition, undone if the word says that it is closed. The lower half counts; the upper half is
-//! written only under the pool's lock.
+//! Taking a member is one addition, undone if the word says that it is closed. From below: 24 bits count the requests in
+//! flight, two tell the standing and are written only under the pool's lock, 38 bits count uses and turn over unheeded.
+//!
+//! All of it is `Relaxed`. The word hands no other memory over: a member's other parts never change or are atomic
+//! themselves. And the one order that counts is that of the pool's step. A lease reads the step (`Acquire`), then enters;
+//! a transition closes the word, then publishes its step (`Release`). So whoever reads a transition's step enters behind
+//! the transition, and sees what it made of the word: additions to one atomic happen one after the other, and each reads
+//! what the one before it wrote. In other words, a lease given before a transition never carries its step (I6).
 
 use crate::sync::{AtomicU64, Ordering};
 
-const CLOSED: u64 = 1 << 32;
-const STRUCK: u64 = 1 << 33;
-const COUNT: u64 = CLOSED - 1;
+const CLOSED: u64 = 1 << 24;
+const STRUCK: u64 = 1 << 25;
+const STANDING: u64 = CLOSED | STRUCK;
+const IN_FLIGHT: u64 = CLOSED - 1;
+const USE: u64 = 1 << 26;
 
-/// What the upper half says.
+/// Who is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Serves anybody; nothing is held against it.
@@ -39,44 +48,42 @@ impl Word {
     }
 
     /// Counts one request more, if the member is open.
-    ///
-    /// `AcqRel`: a lease reads the pool's step before it enters. Released here and acquired by the transition that
-    /// follows, that read comes before the transition's step is published, so a lease given before a transition never
-    /// carries its step (I6). The models of this folder fail if it is weakened.
     #[inline]
     pub(crate) fn enter(&self) -> bool {
-        let open = self.0.fetch_add(1, Ordering::AcqRel) & CLOSED == 0;
+        let open = self.0.fetch_add(USE + 1, Ordering::Relaxed) & CLOSED == 0;
         if !open {
-            self.leave();
+            self.0.fetch_sub(USE + 1, Ordering::Relaxed);
         }
         open
     }
 
     /// Counts one request more, open or not. Only under the pool's lock.
     pub(crate) fn admit(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
+        self.0.fetch_add(USE + 1, Ordering::Relaxed);
     }
 
     /// Counts one request less.
     #[inline]
     pub(crate) fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Changes the standing. Only under the pool's lock, so that the difference is right.
     pub(crate) fn set(&self, standing: Standing) {
-        let old = self.0.load(Ordering::Relaxed) & !COUNT;
-        self.0.fetch_xor(old ^ standing.bits(), Ordering::AcqRel);
+        let old = self.0.load(Ordering::Relaxed) & STANDING;
+        self.0.fetch_xor(old ^ standing.bits(), Ordering::Relaxed);
     }
 
     /// Whether a success has nothing to clear.
     #[inline]
     pub(crate) fn is_clean(&self) -> bool {
-        self.0.load(Ordering::Acquire) & !COUNT == 0
+        self.0.load(Ordering::Relaxed) & STANDING == 0
     }
 
+    /// Requests in flight, and requests so far.
     #[inline]
-    pub(crate) fn in_flight(&self) -> u32 {
-        (self.0.load(Ordering::Relaxed) & COUNT) as u32
+    pub(crate) fn counts(&self) -> (u32, u64) {
+        let word = self.0.load(Ordering::Relaxed);
+        ((word & IN_FLIGHT) as u32, word / USE)
     }
 }

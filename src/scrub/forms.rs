@@ -134,6 +134,7 @@ fn digit64(value: u8, [plus, slash]: [u8; 2]) -> u8 {
     }
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

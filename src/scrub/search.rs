@@ -179,6 +179,7 @@ impl Echoes {
     }
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

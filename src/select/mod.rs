@@ -13,6 +13,7 @@ pub use fill_first::FillFirst;
 pub use least_used::LeastUsed;
 pub use round_robin::RoundRobin;
 pub use two_choices::TwoChoices;
+pub(crate) use two_choices::better_of_two;
 
 /// Where a key stands in the pool. It stays there as long as it is a member.
 pub type Place = usize;

@@ -9,8 +9,13 @@ pub struct TwoChoices;
 
 impl Select for TwoChoices {
     fn select(&self, candidates: &dyn Candidates, _: &Demand) -> Option<Place> {
-        let first = candidates.draw(None)?;
-        let second = candidates.draw(Some(first)).unwrap_or(first);
-        Some(if candidates.load(second) < candidates.load(first) { second } else { first })
+        better_of_two(candidates)
     }
+}
+
+#[inline]
+pub(crate) fn better_of_two<C: Candidates + ?Sized>(candidates: &C) -> Option<Place> {
+    let first = candidates.draw(None)?;
+    let second = candidates.draw(Some(first)).unwrap_or(first);
+    Some(if candidates.load(second) < candidates.load(first) { second } else { first })
 }

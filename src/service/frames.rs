@@ -21,6 +21,7 @@ pub(crate) fn longer(rest: SizeHint, ahead: usize) -> SizeHint {
     hint
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -179,9 +179,12 @@ where
     }
 
     /// The request of the next attempt, with the key in it. The answer before it is let go: there is a key and a body.
+    ///
+    /// What is kept for a repeat is the copy, which has no room for another header; the key goes where one was taken out.
     pub(super) fn outgoing(&mut self, settings: &Settings) -> Option<Request<ReplayBody<B>>> {
         self.last = None;
-        let mut head = if self.can_repeat(settings) { self.head.clone()? } else { self.head.take()? };
+        let kept = if self.can_repeat(settings) { self.head.clone() } else { None };
+        let mut head = std::mem::replace(&mut self.head, kept)?;
         if let Some(target) = self.target.take() {
             head.uri = target;
         }

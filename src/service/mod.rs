@@ -19,6 +19,7 @@ mod peeking;
 mod prepare;
 mod refusal;
 mod replay;
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod script;
 mod scrubbing;

@@ -6,6 +6,7 @@
 mod held;
 mod prefixed;
 mod sse;
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@
 //! again. A message without anything unusual costs one look at each header and no allocation.
 
 mod names;
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests;
 

@@ -148,6 +148,7 @@ pub(super) fn is_no_trailer(name: &str) -> bool {
     is_never_sent(name) || is_credential(name) || has(&COOKIES, name) || has(&TRAILERS, name)
 }
 
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
     use super::*;

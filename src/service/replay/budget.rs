@@ -64,6 +64,7 @@ impl SharedBudget {
     }
 
     /// How many bytes are reserved right now.
+    #[cfg(not(key_commune_loom))]
     #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@ mod kept;
 mod split;
 mod state;
 mod tee;
+#[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,30 @@
+//! A whole call through the layer, against the same call without it. Run with `cargo bench --bench call`.
+
+mod support;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+use key_commune::KeyCommuneLayer;
+use support::{Bare, Keys, Template, send};
+use tower::Layer;
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args();
+    let template = Template::new();
+    criterion.bench_function("call, bare", |bencher| bencher.iter(|| send(&mut Bare, template.request())));
+    let layer = |keys| KeyCommuneLayer::new(Keys::new(keys).pool);
+    for (name, layer) in [
+        ("call, 1 key: sent once", layer(1)),
+        ("call, 200 keys: a template is kept", layer(200)),
+        ("call, 200 keys, masked", layer(200).scrub()),
+    ] {
+        let mut service = layer.layer(Bare);
+        criterion.bench_function(name, |bencher| bencher.iter(|| send(&mut service, template.request())));
+    }
+    criterion.final_summary();
+}

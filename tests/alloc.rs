@@ -1,0 +1,109 @@
+//! I11: how often the layer asks for memory. A binary of its own, for it brings its own allocator, which counts.
+
+#[path = "../benches/support/mod.rs"]
+mod support;
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame};
+use http_body_util::Full;
+use key_commune::KeyCommuneLayer;
+use key_commune::service::BoxError;
+use support::{Bare, Keys, Template, send, turn};
+use tower::Layer;
+
+/// Far more than the growth of any table that is kept from one request to the next.
+const WARM_UP: usize = 1_000;
+
+/// How often memory is asked for when `run` is done once more, after it has been done often.
+fn allocations(mut run: impl FnMut()) -> u64 {
+    (0..WARM_UP).for_each(|_| run());
+    let counted = measure(&mut run);
+    assert_eq!(counted.count_current, 0, "something is kept");
+    counted.count_total
+}
+
+/// What the layer adds to the service inside, and gives back with the answer.
+fn added<B>(layer: &KeyCommuneLayer, request: impl Fn() -> Request<B>) -> u64
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let (mut bare, mut layered) = (Bare, layer.layer(Bare));
+    let without = allocations(|| send(&mut bare, request()));
+    allocations(|| send(&mut layered, request())) - without
+}
+
+fn layer(keys: usize) -> KeyCommuneLayer {
+    KeyCommuneLayer::new(Keys::new(keys).pool)
+}
+
+/// The same bytes without a word about their number.
+struct Streamed(Full<Bytes>);
+
+impl Body for Streamed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
+#[test]
+fn i11_a_lease_costs_no_allocation() {
+    for keys in [1, 200] {
+        let pool = Keys::new(keys).pool;
+        assert_eq!(allocations(|| turn(&pool, |value| drop(black_box(value)))), 0);
+    }
+}
+
+#[test]
+fn i11_a_request_that_cannot_be_sent_again_costs_no_allocation() {
+    let template = Template::new();
+    let streamed = || template.request().map(Streamed);
+    assert_eq!(added(&layer(1), || template.request()), 0, "one key");
+    assert_eq!(added(&layer(1), streamed), 0, "one key, a stream");
+    assert_eq!(added(&layer(200).max_replay(1_023), || template.request()), 0, "too large to keep");
+}
+
+/// Two make the copy of the header map: its entries, and the table that finds them.
+#[test]
+fn i11_a_request_that_can_be_sent_again_costs_two() {
+    let template = Template::new();
+    assert_eq!(added(&layer(200), || template.request()), 2);
+    let with_extension = || {
+        let mut request = template.request();
+        request.extensions_mut().insert(7_u64);
+        request
+    };
+    assert_eq!(added(&layer(200), with_extension), 2 + 3, "the map of extensions, its table, the extension");
+}
+
+/// What was owned by one has to be shared by two: one more for each value that was made from a `String`, each header
+/// name that the `http` crate has no constant for, and a body made from a `Vec`.
+#[test]
+fn i11_what_was_never_shared_costs_one_more() {
+    let template = Template::new();
+    assert_eq!(added(&layer(200), || template.fresh()), 2 + 8 + 2 + 1);
+}
+
+/// What the attempts share, and the block that a stream of unknown size is copied into.
+#[test]
+fn i11_a_stream_that_can_be_sent_again_costs_two_more() {
+    let template = Template::new();
+    assert_eq!(added(&layer(200), || template.request().map(Streamed)), 2 + 2);
+}
+
+/// The queue of the pieces that a masked body is given out in.
+#[test]
+fn i18_masking_costs_one() {
+    let template = Template::new();
+    assert_eq!(added(&layer(1).scrub(), || template.request()), 1);
+}
