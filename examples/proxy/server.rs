@@ -1,12 +1,13 @@
 //! Listens, accepts, and leaves in good order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -19,6 +20,9 @@ use crate::wire::Wire;
 /// How long a request's head may take; also how long a connection may stay without a request.
 const HEAD: Duration = Duration::from_secs(60);
 
+/// Connections that wait to be accepted. The system has a limit of its own.
+const QUEUE: u32 = 4096;
+
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 250;
 
@@ -29,8 +33,7 @@ const RESETS: usize = 20;
 pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
     let (wanted, drain, idle) = (settings.listen, settings.drain, settings.timeouts.idle);
-    let listener = TcpListener::bind(wanted).await.map_err(|error| format!("--listen {wanted}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("--listen {wanted}: {error}"))?;
+    let (listener, address) = listen(wanted).map_err(|error| format!("--listen {wanted}: {error}"))?;
     println!("listening on http://{address}");
     started(address);
     let server = Server { plane: Plane::new(settings), builder: builder(), open: GracefulShutdown::new(), idle };
@@ -45,6 +48,17 @@ pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) ->
         () = signals.next() => warn!("answers under way were cut off: a second signal came"),
     }
     Ok(())
+}
+
+/// `TcpListener::bind` makes a queue of 128; a crowd that does not fit into it tries again a second later.
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart need not wait for the last connections of the process before; elsewhere it would share the port.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(address)?;
+    let listener = socket.listen(QUEUE)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 struct Server {

@@ -8,6 +8,7 @@ mod manifest;
 mod origin;
 mod pool;
 mod provider;
+mod proxy;
 mod scrub;
 mod slot;
 mod support;
