@@ -85,7 +85,8 @@ pub(crate) struct Serve {
     /// How long the provider may take to begin its answer once the request is sent; then 504
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = span)]
     pub(crate) head_timeout: Duration,
-    /// How long a request body or an answer may stand still. There is no limit on the whole
+    /// How long a request body, an answer, or a connection between requests may stand still. There is no limit on
+    /// the whole
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = span)]
     pub(crate) idle_timeout: Duration,
     /// How long a request may wait for a key when none can serve it; then 429 or 503

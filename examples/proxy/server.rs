@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::upstream::BUFFER;
 use crate::wire::Wire;
 
-/// How long a request's head may take; also how long a connection may stay without a request.
+/// How long a request's head may take, and a connection stay without a request, unless `--idle-timeout` is shorter.
 const HEAD: Duration = Duration::from_secs(60);
 
 /// Connections that wait to be accepted. The system has a limit of its own.
@@ -36,7 +36,8 @@ pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) ->
     let (listener, address) = listen(wanted).map_err(|error| format!("--listen {wanted}: {error}"))?;
     println!("listening on http://{address}");
     started(address);
-    let server = Server { plane: Plane::new(settings), builder: builder(), open: GracefulShutdown::new(), idle };
+    let server =
+        Server { plane: Plane::new(settings), builder: builder(HEAD.min(idle)), open: GracefulShutdown::new(), idle };
     tokio::select! {
         () = server.accept(listener) => {}
         () = signals.next() => {}
@@ -86,7 +87,7 @@ impl Server {
     fn take(&self, stream: TcpStream) {
         // Fails only on a connection that is gone already.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Wire::new(stream, HEAD, self.idle));
+        let io = TokioIo::new(Wire::new(stream, HEAD.min(self.idle), self.idle));
         let connection = self.builder.serve_connection(io, self.plane.clone()).into_owned();
         let connection = self.open.watch(connection);
         tokio::spawn(async move {
@@ -97,9 +98,9 @@ impl Server {
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(head: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFER);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_pending_accept_reset_streams(RESETS);
     http2.max_local_error_reset_streams(1024).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);

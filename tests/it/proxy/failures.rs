@@ -119,3 +119,28 @@ async fn a_refused_key_makes_room_for_a_good_one() {
     }
     assert!(provider.seen().len() <= 22);
 }
+
+/// Attack 61: heads that trickle in, or do not come at all.
+#[tokio::test]
+async fn a_head_that_does_not_come_ends_the_connection() {
+    let (provider, proxy) = pair(&["--idle-timeout", "400ms"]).await;
+    for begin in ["", "P", "PRI * HTTP/2.0\r\n", "GET /v1/models HTTP/1.1\r\nx-slow: "] {
+        let mut caller = Caller::new(proxy.address).await;
+        caller.send(begin).await;
+        let start = Instant::now();
+        caller.read().await;
+        assert!(start.elapsed() < Duration::from_secs(5), "{begin:?}");
+    }
+    // Each byte in time does not make a head in time.
+    let mut caller = Caller::new(proxy.address).await;
+    caller.send("GET /v1/models HTTP/1.1\r\nx-slow: ").await;
+    let mut ended = false;
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ended = caller.0.try_write(b"x").is_err();
+        if ended {
+            break;
+        }
+    }
+    assert!(ended && provider.seen().is_empty());
+}

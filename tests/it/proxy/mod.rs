@@ -5,6 +5,7 @@
 mod caller;
 mod credentials;
 mod failures;
+mod floods;
 mod framing;
 mod leaving;
 mod load;
