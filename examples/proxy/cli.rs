@@ -47,7 +47,7 @@ pub(crate) struct Common {
     /// Address to listen on; port 0 takes a free one. The bound address is the first line on stdout
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// How log lines on stderr look. RUST_LOG says which: info (default), debug (one line per answer), off
+    /// How log lines on stderr look. RUST_LOG says which: info (default), proxy=debug (one more per answer), off
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// How long answers under way may take to finish after SIGTERM or SIGINT; a second signal exits at once

@@ -12,7 +12,7 @@ async fn i2_nothing_of_the_callers_goes_beside_the_pools_key() {
         x-access-token x-amz-security-token x-gitlab-token private-token x-csrf-token x-secret x-client-secret x-password \
         x-auth x-credential dpop cookie cookie2 sec-websocket-protocol x-forwarded-client-cert OpenAI-Organization \
         OpenAI-Project x-goog-user-project x-portkey-api-key x-litellm-key helicone-auth ocp-apim-subscription-key";
-    let mut headers: String = names.split_whitespace().map(|name| format!("{name}: sk-caller-1\r\n")).collect();
+    let mut headers: String = names.split_whitespace().map(|name| [name, ": sk-caller-1\r\n"].concat()).collect();
     headers += "connection: authorization, x-api-key, x-nominated, host\r\nx-nominated: sk-caller-2\r\n\
         keep-alive: timeout=5\r\nproxy-connection: keep-alive\r\nte: gzip, trailers\r\nx-harmless: yes\r\n";
     let answer = ask(proxy.address, "POST /v1/chat", &headers, "{}").await;
@@ -56,7 +56,7 @@ async fn the_key_goes_where_it_is_told_to() {
 #[tokio::test]
 async fn a_proxy_with_a_key_serves_those_who_present_it() {
     const DOOR: &str = "door-8f2b61c09a7d4e35";
-    let provider = Provider::start().await;
+    let provider = Provider::start();
     let upstream = format!("http://{}", provider.address);
     let arguments =
         ["serve", "--listen", "0.0.0.0:0", "--upstream", &upstream, "--key", KEY, "--proxy-key-env", "DOOR"];
@@ -95,7 +95,7 @@ async fn a_proxy_with_a_key_serves_those_who_present_it() {
 
 #[tokio::test]
 async fn i3_no_log_line_holds_a_key() {
-    let provider = Provider::start().await;
+    let provider = Provider::start();
     let upstream = format!("http://{}", provider.address);
     for format in ["text", "json"] {
         let arguments =

@@ -1,6 +1,8 @@
 //! What the caller hears when there is no answer to pass on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::caller::{Caller, ask, get};
 use super::program::{Proxy, command};
@@ -93,7 +95,7 @@ async fn a_caller_that_does_not_read_is_let_go() {
 
 #[tokio::test]
 async fn an_exhausted_pool_says_when_to_come_back() {
-    let provider = Provider::start().await;
+    let provider = Provider::start();
     let proxy = Proxy::serve(&provider, &["--key", "sk-busy-0123456789abcdef"]).await;
     for _ in 0..2 {
         let answer = get(proxy.address, "/v1/models").await;
@@ -111,7 +113,7 @@ async fn an_exhausted_pool_says_when_to_come_back() {
 
 #[tokio::test]
 async fn a_refused_key_makes_room_for_a_good_one() {
-    let provider = Provider::start().await;
+    let provider = Provider::start();
     let keys = ["--key", "sk-dead-0123456789abcdef", "--key", "sk-busy-0123456789abcdef", "--key", KEY];
     let proxy = Proxy::serve(&provider, &keys).await;
     for _ in 0..20 {

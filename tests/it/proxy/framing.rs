@@ -3,34 +3,36 @@
 use super::caller::{Caller, ask, raw};
 use super::pair;
 
+/// Versions, and what they say about the length of the body.
+const HEADS: [(&str, &str); 21] = [
+    ("1.1", "content-length: 5\r\ntransfer-encoding: chunked\r\n"),
+    ("1.1", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"),
+    ("1.1", "content-length: 5\r\ncontent-length: 6\r\n"),
+    ("1.1", "content-length: 5, 6\r\n"),
+    ("1.1", "content-length: +5\r\n"),
+    ("1.1", "content-length: 0x5\r\n"),
+    ("1.1", "content-length: 5 5\r\n"),
+    ("1.1", "content-length: -1\r\n"),
+    ("1.1", "content-length: 99999999999999999999\r\n"),
+    ("1.1", "content-length : 5\r\n"),
+    ("1.1", " content-length: 5\r\n"),
+    ("1.0", "transfer-encoding: chunked\r\n"),
+    ("1.1", "transfer-encoding: chunked, identity\r\n"),
+    ("1.1", "transfer-encoding: identity, chunked\r\n"),
+    ("1.1", "transfer-encoding: xchunked\r\n"),
+    ("1.1", "transfer-encoding:\x0bchunked\r\n"),
+    ("1.1", "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n"),
+    ("1.1", "transfer-encoding : chunked\r\n"),
+    ("1.1", "x: y\r\n transfer-encoding: chunked\r\n"),
+    ("1.1", "x: y\ntransfer-encoding: chunked\r\n"),
+    ("1.1", "x: y\rtransfer-encoding: chunked\r\n"),
+];
+
 /// Attack 69. Each head is followed by a body that would be a second request to a reader of another opinion.
 #[tokio::test]
 async fn nobody_smuggles_a_second_request() {
     let (provider, proxy) = pair(&[]).await;
-    let heads = [
-        ("1.1", "content-length: 5\r\ntransfer-encoding: chunked\r\n"),
-        ("1.1", "transfer-encoding: chunked\r\ncontent-length: 5\r\n"),
-        ("1.1", "content-length: 5\r\ncontent-length: 6\r\n"),
-        ("1.1", "content-length: 5, 6\r\n"),
-        ("1.1", "content-length: +5\r\n"),
-        ("1.1", "content-length: 0x5\r\n"),
-        ("1.1", "content-length: 5 5\r\n"),
-        ("1.1", "content-length: -1\r\n"),
-        ("1.1", "content-length: 99999999999999999999\r\n"),
-        ("1.1", "content-length : 5\r\n"),
-        ("1.1", " content-length: 5\r\n"),
-        ("1.0", "transfer-encoding: chunked\r\n"),
-        ("1.1", "transfer-encoding: chunked, identity\r\n"),
-        ("1.1", "transfer-encoding: identity, chunked\r\n"),
-        ("1.1", "transfer-encoding: xchunked\r\n"),
-        ("1.1", "transfer-encoding:\x0bchunked\r\n"),
-        ("1.1", "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n"),
-        ("1.1", "transfer-encoding : chunked\r\n"),
-        ("1.1", "x: y\r\n transfer-encoding: chunked\r\n"),
-        ("1.1", "x: y\ntransfer-encoding: chunked\r\n"),
-        ("1.1", "x: y\rtransfer-encoding: chunked\r\n"),
-    ];
-    for (version, headers) in heads {
+    for (version, headers) in HEADS {
         for body in [
             "0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n",
             "5\r\nabcde\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",
@@ -94,4 +96,22 @@ async fn a_caller_that_asks_first_is_told_to_go_on() {
     caller.send("{}").await;
     assert!(caller.read().await.starts_with("HTTP/1.1 200 OK"));
     assert!(!provider.only().headers.contains_key("expect"));
+}
+
+#[tokio::test]
+async fn an_old_provider_does_not_make_old_answers() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut provider = Caller(listener.accept().await.unwrap().0);
+        provider.read_until("\r\n\r\n").await;
+        provider.send("HTTP/1.0 200 fine\r\nx-a: b\r\n\r\nuntil the end").await;
+    });
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--key", super::KEY];
+    let proxy = super::Proxy::start(super::program::command(&arguments)).await;
+    let mut caller = Caller::new(proxy.address).await;
+    caller.send("GET /v1/a HTTP/1.1\r\nhost: p\r\n\r\n").await;
+    let answer = caller.read_until("0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("transfer-encoding: chunked"), "{answer}");
+    assert!(answer.contains("until the end"), "{answer}");
 }

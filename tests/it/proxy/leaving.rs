@@ -1,6 +1,8 @@
 //! SIGTERM: nobody new, answers under way to their end, status 0.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::caller::{Caller, get};
 use super::pair;

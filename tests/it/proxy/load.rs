@@ -1,7 +1,9 @@
 //! Much at once costs little memory: bodies pass through, whatever their size.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use tokio::io::AsyncWriteExt;
 use tokio::task::JoinSet;

@@ -1,6 +1,7 @@
 //! The proxy of `examples/proxy`, as a process of its own, between callers and a provider of this test.
 //!
 //! Numbers of attacks are those of the list that the design was made against.
+#![allow(clippy::print_stdout, reason = "what is measured is of interest beyond its bound")]
 
 mod caller;
 mod credentials;
@@ -24,7 +25,7 @@ const KEY: &str = "sk-pool-0123456789abcdefghij";
 
 /// A provider, and a proxy with one key in front of it.
 async fn pair(options: &[&str]) -> (Provider, Proxy) {
-    let provider = Provider::start().await;
+    let provider = Provider::start();
     let proxy = Proxy::serve(&provider, &[&["--key", KEY], options].concat()).await;
     (provider, proxy)
 }

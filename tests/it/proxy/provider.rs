@@ -51,7 +51,7 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    pub(super) async fn start() -> Self {
+    pub(super) fn start() -> Self {
         // `bind` alone makes a queue of 128, and what it drops is tried again after seconds.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

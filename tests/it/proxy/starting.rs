@@ -127,7 +127,7 @@ async fn the_help_says_all_there_is_to_know() {
 
 #[tokio::test]
 async fn a_key_of_a_file_goes_to_its_own_place() {
-    let (own, other) = (super::Provider::start().await, super::Provider::start().await);
+    let (own, other) = (super::Provider::start(), super::Provider::start());
     let file = std::env::temp_dir().join(format!("key-commune-proxy-{}.keys", std::process::id()));
     let line = format!("# blue's\n{KEY} label=blue base_url=http://{}/deep/v1 # not the pool's\n", own.address);
     std::fs::write(&file, line).unwrap();

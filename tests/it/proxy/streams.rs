@@ -1,6 +1,8 @@
 //! Bytes go on as they come, both ways, and end when the caller does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::caller::{Caller, ask};
 use super::pair;
