@@ -45,6 +45,19 @@
 //! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
 //! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`];
 //! to change how long a key rests, [`health::Penalties`].
+//!
+//! # Features
+//!
+//! None is on by default: the crate is a layer over whatever client there is.
+//!
+//! | feature | module | what it brings |
+//! |---|---|---|
+//! | `hyper-client` | `hyper_client` | an https client to put the layer on: hyper, rustls, the web's public roots |
+//! | `reqwest` | `reqwest` | the layer over a `reqwest::Client` |
+//! | `reqwest-middleware` | `reqwest_middleware` | the layer as a middleware: `ClientBuilder::with(layer)` |
+//! | `full` | | all of them |
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod sync;
 
@@ -81,6 +94,15 @@ pub mod pool;
 pub mod preset;
 
 pub mod service;
+
+#[cfg(feature = "hyper-client")]
+pub mod hyper_client;
+
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+
+#[cfg(feature = "reqwest-middleware")]
+pub mod reqwest_middleware;
 
 pub use origin::Origin;
 pub use pool::{Key, KeyPool};

@@ -82,6 +82,15 @@ impl Lease {
         }
     }
 
+    /// Settles what somebody sees in the body that follows an accepted head.
+    pub(crate) fn look(&mut self, see: impl FnOnce(Timestamp) -> Option<Verdict>) {
+        let Some(pool) = self.member.pool.upgrade() else { return };
+        let now = pool.clock.now();
+        if let Some(verdict) = see(now) {
+            self.settle(&verdict, now);
+        }
+    }
+
     /// Takes the key out of use: it went to a place it is not bound to.
     pub fn expose(&mut self, now: Timestamp) {
         self.settled = true;

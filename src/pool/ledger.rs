@@ -144,12 +144,13 @@ impl Ledger {
         Some(cell)
     }
 
-    /// When the next request may find a key: now, if one is open; else when the first rest ends. A key that is being
-    /// probed may be told any moment: a second.
+    /// Whether any member may be used by anybody.
+    pub(super) fn has_open(&self) -> bool {
+        self.roster.open.at_or_after(0, |_| u64::MAX).is_some()
+    }
+
+    /// When the first rest ends. A key that is being probed may be told any moment: a second.
     pub(super) fn soonest(&self, now: Timestamp) -> Option<Timestamp> {
-        if self.roster.open.at_or_after(0, |_| u64::MAX).is_some() {
-            return Some(now);
-        }
         let &(until, place) = self.due.first()?;
         Some(self.expected(until, place, now).max(now))
     }

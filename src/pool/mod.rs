@@ -152,9 +152,10 @@ impl KeyPool {
 #[error("no key of the pool can serve this request now")]
 #[non_exhaustive]
 pub struct Exhausted {
-    /// When the next request may find a key: the end of the first rest, or now if there is a key that only this request
-    /// cannot use. `None` if every key is retired, or there is none.
+    /// When the first key that rests may be tried again; `None` if none rests.
     pub soonest: Option<Timestamp>,
+    /// Whether another request would find a key at once: this one has tried all that are open.
+    pub open: bool,
     /// How many members the pool has.
     pub members: usize,
     /// When a key comes free that this very request has not tried.

@@ -117,6 +117,7 @@ impl Shared {
     pub(super) fn exhausted(&self, tried: Option<&Tried>, now: Timestamp) -> Exhausted {
         self.with(|ledger| Exhausted {
             soonest: ledger.soonest(now),
+            open: ledger.has_open(),
             members: ledger.ids.len(),
             untried: tried.and_then(|tried| ledger.due_untried(tried, now)),
         })

@@ -48,7 +48,8 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Replaces what the provider said about one key by what is true of the pool (I14).
 pub(super) fn retry_after<R: Body>(response: &mut Response<ResponseBody<R>>, exhausted: &Exhausted, now: Timestamp) {
-    let Some(soonest) = exhausted.soonest else { return };
+    let soonest = if exhausted.open { Some(now) } else { exhausted.soonest };
+    let Some(soonest) = soonest else { return };
     let headers = response.headers_mut();
     headers.remove("retry-after-ms");
     headers.remove("x-ms-retry-after-ms");

@@ -14,7 +14,9 @@ use super::frames::longer;
 use super::hygiene;
 use super::peek::Prefixed;
 use super::scrubbing::Scrubbing;
+use super::watch::Watch;
 use crate::pool::Lease;
+use crate::scrub::Scrubber;
 
 pin_project! {
     /// The body of an answer. Holds the key's lease until the last byte, an error, or its drop.
@@ -22,6 +24,7 @@ pin_project! {
         #[pin]
         source: Source<R>,
         lease: Option<Lease>,
+        watch: Option<Watch>,
         scrubbing: Option<Scrubbing>,
         served: Option<Served>,
     }
@@ -43,22 +46,37 @@ impl<R: Body> ResponseBody<R> {
 
     /// A body of our own.
     pub(super) fn own(bytes: Bytes) -> Self {
-        Self { source: Source::Own { bytes: Some(bytes) }, lease: None, scrubbing: None, served: None }
+        Self { source: Source::Own { bytes: Some(bytes) }, lease: None, watch: None, scrubbing: None, served: None }
     }
 }
 
 impl<R: Body + Unpin> ResponseBody<R> {
     /// A body that has nothing to do with the pool.
     pub(super) fn pass(body: R) -> Self {
-        Self { source: Source::Inner { body: Prefixed::from(body) }, lease: None, scrubbing: None, served: None }
+        Self {
+            source: Source::Inner { body: Prefixed::from(body) },
+            lease: None,
+            watch: None,
+            scrubbing: None,
+            served: None,
+        }
     }
 
     /// The body of an answer got with a key, the lease of which it holds from now on.
-    pub(super) fn served_by(body: Prefixed<R>, lease: Lease, served: Served, scrub: bool) -> Self {
-        let scrubbing = scrub.then(|| Scrubbing::new(lease.scrubber()));
+    pub(super) fn served_by(body: Prefixed<R>, lease: Lease, served: Served) -> Self {
         // Nobody polls a body that says it is at its end.
         let lease = (!body.is_end_stream()).then_some(lease);
-        Self { source: Source::Inner { body }, lease, scrubbing, served: Some(served) }
+        Self { source: Source::Inner { body }, lease, watch: None, scrubbing: None, served: Some(served) }
+    }
+
+    /// The same, telling the pool of errors among its events.
+    pub(super) fn watched(self, watch: Option<Watch>) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// The same, with echoes of the key masked.
+    pub(super) fn scrubbed(self, scrubber: Option<Scrubber>) -> Self {
+        Self { scrubbing: scrubber.map(Scrubbing::new), ..self }
     }
 }
 
@@ -72,6 +90,9 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
             None => ready!(this.source.as_mut().poll(cx)),
             Some(scrubbing) => ready!(scrubbing.poll(|| this.source.as_mut().poll(cx))),
         };
+        if let (Some(watch), Some(lease), Some(Ok(frame))) = (this.watch.as_mut(), this.lease.as_mut(), &frame) {
+            lease.look(|now| frame.data_ref().and_then(|chunk| watch.see(chunk, now)));
+        }
         if !matches!(frame, Some(Ok(_))) || this.source.is_end_stream() {
             *this.lease = None;
         }

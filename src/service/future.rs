@@ -51,11 +51,31 @@ pin_project! {
         // Through the pool.
         Serve {
             job: Job<B, R>,
-            // Serves every attempt but a first one that finds a key at once.
-            spare: Option<S>,
+            inner: Inner<S, S::Error>,
             #[pin]
             stage: Stage<S::Future, R>,
         },
+    }
+}
+
+/// The client, and what it said last.
+struct Inner<S, E> {
+    /// Serves every attempt but a first one that finds a key at once.
+    spare: Option<S>,
+    /// The error of the latest attempt, for the caller if there is no other.
+    failure: Option<E>,
+}
+
+impl<S, E> Inner<S, E> {
+    fn new(spare: Option<S>) -> Self {
+        Self { spare, failure: None }
+    }
+
+    /// Keeps an error that may still be made good: `next` says how.
+    fn failed<N>(&mut self, next: Option<N>, error: E) -> Result<N, E> {
+        let Some(next) = next else { return Err(error) };
+        self.failure = Some(error);
+        Ok(next)
     }
 }
 
@@ -118,9 +138,9 @@ where
         && let Some(request) = job.outgoing(settings)
     {
         let future = inner.call(request);
-        return Way::Serve { job, spare, stage: Stage::Call { future } };
+        return Way::Serve { job, inner: Inner::new(spare), stage: Stage::Call { future } };
     }
-    Way::Serve { job, spare: Some(unready(inner)), stage: next.into() }
+    Way::Serve { job, inner: Inner::new(Some(unready(inner))), stage: next.into() }
 }
 
 /// Gives up the readiness of a service: what it has reserved goes back, and a fresh clone takes its place.
@@ -145,8 +165,8 @@ where
         match this.way.project() {
             WayProj::Done { answer } => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
             WayProj::Pass { future } => future.poll(cx).map_ok(|answer| answer.map(ResponseBody::pass)),
-            WayProj::Serve { job, spare, mut stage } => {
-                let answer = ready!(poll_stages(this.settings, job, spare, stage.as_mut(), cx));
+            WayProj::Serve { job, inner, mut stage } => {
+                let answer = ready!(poll_stages(this.settings, job, inner, stage.as_mut(), cx));
                 stage.set(Stage::Over);
                 Poll::Ready(answer)
             }
@@ -157,7 +177,7 @@ where
 fn poll_stages<S, B, R>(
     settings: &Settings,
     job: &mut Job<B, R>,
-    spare: &mut Option<S>,
+    inner: &mut Inner<S, S::Error>,
     mut stage: Pin<&mut Stage<S::Future, R>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody<R>>, S::Error>>
@@ -180,9 +200,10 @@ where
                 job.seek(settings, settings.pool.now())
             }
             StageProj::Ready => {
-                let (Some(service), true) = (spare.as_mut(), job.is_armed()) else { return Poll::Pending };
+                let (Some(service), true) = (inner.spare.as_mut(), job.is_armed()) else { return Poll::Pending };
                 ready!(service.poll_ready(cx))?;
                 if let Some(request) = job.outgoing(settings) {
+                    inner.failure = None;
                     let future = service.call(request);
                     stage.set(Stage::Call { future });
                 }
@@ -190,10 +211,7 @@ where
             }
             StageProj::Call { future } => match ready!(future.poll(cx)) {
                 Ok(answer) => job.answered(settings, answer),
-                Err(error) => match job.failed(settings, &error) {
-                    Some(next) => next,
-                    None => return Poll::Ready(Err(error)),
-                },
+                Err(error) => inner.failed(job.failed(settings, &error), error)?,
             },
             StageProj::Peek { peeking, sleep } => {
                 ready!(poll_peek(peeking.as_mut(), sleep, cx));
@@ -203,7 +221,8 @@ where
             StageProj::Over => return Poll::Pending,
         };
         match next {
-            Next::Done(answer) => return Poll::Ready(Ok(answer)),
+            // An error that no other key could make good comes first: what we would say instead is less true.
+            Next::Done(answer) => return Poll::Ready(inner.failure.take().map_or(Ok(answer), Err)),
             next => stage.set(next.into()),
         }
     }

@@ -16,6 +16,7 @@ use super::peek::Prefixed;
 use super::peeking::Peeking;
 use super::refusal::Refusal;
 use super::replay::{Replay, ReplayBody, split};
+use super::watch::Watch;
 use super::{BoxError, Deadline, Served};
 use crate::classify::{Answer, Peek};
 use crate::clock::Timestamp;
@@ -136,7 +137,7 @@ where
             Err(exhausted) if exhausted.is_worth_waiting(self.deadline) => {
                 Next::Wait(settings.pool.wait(&self.demand, &self.tried, self.deadline), now)
             }
-            Err(exhausted) => Next::Done(self.concede(settings, &exhausted, now)),
+            Err(_) => Next::Done(self.concede(settings, now)),
         }
     }
 
@@ -149,7 +150,7 @@ where
                 settings.pool.accept(&lease, &mut self.tried, now);
                 self.hold(settings, lease, now)
             }
-            Err(exhausted) => Next::Done(self.concede(settings, &exhausted, now)),
+            Err(_) => Next::Done(self.concede(settings, now)),
         }
     }
 
@@ -160,7 +161,7 @@ where
         }
         if self.body.is_none() {
             drop(lease);
-            return Next::Done(self.concede(settings, &settings.pool.exhausted(now), now));
+            return Next::Done(self.concede(settings, now));
         }
         let head = self.head.as_ref();
         let move_to = |origin: &Origin| head.map(|head| origin.relocate(&head.uri, settings.pool.origin()));
@@ -238,6 +239,8 @@ where
     pub(super) fn failed(&mut self, settings: &Settings, error: &dyn Any) -> Option<Next<R>> {
         let now = settings.pool.now();
         let verdict = guarded(|| settings.classify.error(error)).unwrap_or(Verdict::new(Outcome::Unreachable));
+        let is_unsent = guarded(|| (settings.never_sent)(error)).unwrap_or(false);
+        let verdict = if is_unsent { verdict.unprocessed() } else { verdict };
         if let Some(mut lease) = self.lease.take() {
             lease.settle(&verdict, now);
         }
@@ -307,18 +310,24 @@ where
         if settings.annotate {
             head.extensions.insert(served);
         }
-        Some(Response::from_parts(head, ResponseBody::served_by(body, lease, served, settings.scrub)))
+        let watch = Watch::new(&head.headers, &settings.classify);
+        let scrubber = settings.scrub.then(|| lease.scrubber());
+        let body = ResponseBody::served_by(body, lease, served).watched(watch).scrubbed(scrubber);
+        Some(Response::from_parts(head, body))
     }
 
     /// No key is left: this request's own last answer, or one of ours.
-    fn concede(&mut self, settings: &Settings, exhausted: &Exhausted, now: Timestamp) -> Response<ResponseBody<R>> {
-        settings.pool.give_up(now);
+    fn concede(&mut self, settings: &Settings, now: Timestamp) -> Response<ResponseBody<R>> {
+        if self.tried.count() > 0 {
+            settings.pool.give_up(now);
+        }
+        let exhausted = settings.pool.exhausted(now);
         match self.last.take() {
             Some(mut last) => {
-                answer::retry_after(&mut last, exhausted, now);
+                answer::retry_after(&mut last, &exhausted, now);
                 last
             }
-            None => Refusal::exhausted(exhausted, now).response(settings.pool.provider()),
+            None => Refusal::exhausted(&exhausted, now).response(settings.pool.provider()),
         }
     }
 }

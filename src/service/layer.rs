@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub struct KeyCommuneLayer {
 pub(super) struct Settings {
     pub(super) pool: KeyPool,
     pub(super) classify: Arc<dyn Classify>,
+    pub(super) never_sent: fn(&dyn Any) -> bool,
     pub(super) inspect: Option<Arc<dyn Inspect>>,
     pub(super) keep: Keep,
     pub(super) limits: Limits,
@@ -53,6 +55,7 @@ impl KeyCommuneLayer {
             settings: Arc::new(Settings {
                 pool,
                 classify,
+                never_sent: |_| false,
                 inspect: None,
                 keep: Keep::default(),
                 limits: Limits::default(),
@@ -69,6 +72,13 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn classify(self, classify: impl Classify + 'static) -> Self {
         self.with(|settings| settings.classify = Arc::new(classify))
+    }
+
+    /// Which errors of the client say that the request was never sent, so that it may be sent with another key, within the
+    /// retry budget. Default: none; nobody but the client's own adapter can know.
+    #[must_use]
+    pub fn never_sent(self, recognise: fn(&dyn Any) -> bool) -> Self {
+        self.with(|settings| settings.never_sent = recognise)
     }
 
     /// How a request's demand is found out. Default: not at all; any key serves any request, and nothing is read.

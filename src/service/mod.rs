@@ -22,6 +22,7 @@ mod replay;
 #[cfg(test)]
 mod script;
 mod scrubbing;
+mod watch;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -35,6 +35,9 @@ pub enum Refusal {
         /// How long until the first key may be tried again.
         retry_after: Option<Duration>,
     },
+    /// 503: the keys that this request could try were refused; others may serve the next one.
+    #[error("the provider refused the API keys that were tried for this request")]
+    Refused,
     /// 502: the inner client followed a redirect to another origin with the key, which is now out of use.
     #[error("the HTTP client followed a redirect to another origin")]
     Redirected,
@@ -46,6 +49,9 @@ pub enum Refusal {
 impl Refusal {
     /// The refusal of an exhausted pool.
     pub(super) fn exhausted(exhausted: &Exhausted, now: Timestamp) -> Self {
+        if exhausted.open {
+            return Self::Refused;
+        }
         Self::Exhausted { retry_after: exhausted.soonest.map(|soonest| soonest - now) }
     }
 
@@ -57,7 +63,7 @@ impl Refusal {
             Self::Path(_) => StatusCode::BAD_REQUEST,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Exhausted { retry_after: None } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Exhausted { retry_after: None } | Self::Refused => StatusCode::SERVICE_UNAVAILABLE,
             Self::Redirected | Self::Encoded => StatusCode::BAD_GATEWAY,
         }
     }
@@ -71,8 +77,17 @@ impl Refusal {
             Self::Path(_) => "ambiguous_path",
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
+            Self::Refused => "keys_refused",
             Self::Redirected => "redirected",
             Self::Encoded => "encoded_answer",
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Exhausted { retry_after } => *retry_after,
+            Self::Refused => Some(Duration::ZERO),
+            _ => None,
         }
     }
 
@@ -84,7 +99,7 @@ impl Refusal {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Self::Exhausted { retry_after: Some(wait) } = self {
+        if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds(wait));
         }
         response.extensions_mut().insert(self);

@@ -23,6 +23,8 @@ const FLOORS: [&[&str]; 3] = [
 ];
 /// Adapters between a client and `service`, the one sibling that they may know.
 const ADAPTERS: [&str; 3] = ["hyper_client", "reqwest", "reqwest_middleware"];
+/// An adapter that is built on another one, as its feature is.
+const LAYERED: (&str, &str) = ("reqwest_middleware", "reqwest");
 /// More names than this at the root, and nobody can tell the front door.
 const RE_EXPORTS: usize = 8;
 
@@ -70,19 +72,25 @@ fn forbidden(order: &[String], file: &str, own: &str, target: &str) -> Option<St
 }
 
 fn may_know_sibling(own: &str, target: &str) -> bool {
-    own == "config" || (ADAPTERS.contains(&own) && target == "service")
+    own == "config" || (ADAPTERS.contains(&own) && target == "service") || (own, target) == LAYERED
 }
 
-/// Files of `examples/` that its README does not name. An expected output belongs to the example of its name.
+/// Files of `examples/` that its README does not name. An expected output belongs to the example of its name; a file in
+/// a folder to the folder, if the README names that.
 fn unlisted<'a>(files: &'a [String], readme: &str) -> Vec<&'a str> {
     let words = readme.split(|c: char| !(c.is_alphanumeric() || "_-./".contains(c)));
     let words: Vec<_> = words.map(|word| word.trim_end_matches('.').trim_start_matches("./")).collect();
     let names = |name: &str| words.iter().any(|word| word.trim_start_matches("examples/") == name);
     let listed = |file: &str| match file.strip_prefix("expected/").and_then(|file| file.strip_suffix(".txt")) {
         Some(example) => names(&format!("{example}.rs")) || names(&format!("{example}/main.rs")),
-        None => file == "README.md" || names(file),
+        None => file == "README.md" || names(file) || folders(file).any(names),
     };
     files.iter().map(String::as_str).filter(|file| !listed(file)).collect()
+}
+
+/// The folders that a file lies in, each with a slash at its end.
+fn folders(file: &str) -> impl Iterator<Item = &str> {
+    file.match_indices('/').filter_map(|(at, _)| file.get(..=at))
 }
 
 /// Every file below `folder`, by its path from there.
@@ -120,7 +128,8 @@ fn house(changes: &[(&str, &str)]) -> Sources {
         (
             "src/lib.rs",
             "//! Front door.\npub mod secret; mod clock; pub mod select; pub mod pool; mod store; mod keeper;\n\
-             pub mod service; #[cfg(feature = \"reqwest\")] pub mod reqwest; pub mod admin; pub mod config;\n\
+             pub mod service; #[cfg(feature = \"reqwest\")] pub mod reqwest; pub mod reqwest_middleware;\n\
+             pub mod admin; pub mod config;\n\
              pub use pool::KeyPool; pub use service::{KeyCommune as Commune, KeyCommuneLayer};",
         ),
         ("src/secret.rs", "pub struct Secret;"),
@@ -134,6 +143,7 @@ fn house(changes: &[(&str, &str)]) -> Sources {
         ("src/keeper.rs", "use crate::{pool, store}; use crate::KeyPool as Pool;"),
         ("src/service.rs", "pub use crate::KeyPool;"),
         ("src/reqwest.rs", "use crate::service::KeyCommune; use crate::KeyCommuneLayer;"),
+        ("src/reqwest_middleware.rs", "use crate::{reqwest, service};"),
         ("src/admin.rs", "use crate::pool::KeyPool;"),
         ("src/config.rs", "use crate::{admin, service};"),
     ];
@@ -154,6 +164,7 @@ fn a_forbidden_import_is_reported() {
         ("src/service.rs", "fn f() { log!(a, crate::keeper::X, crate::config::Y) }", "`service` imports `config`"),
         ("src/secret.rs", "mod a { mod b { use super::super::super::clock::Clock; } }", "`secret` imports `clock`"),
         ("src/admin.rs", "impl From<crate::service::Error> for u8 {}", "but siblings on the top floor do not know"),
+        ("src/reqwest.rs", "use crate::reqwest_middleware::X;", "`reqwest` imports `reqwest_middleware`, which"),
         ("src/admin.rs", "use crate::Commune;", "`admin` imports `service`, but siblings on the top floor"),
         ("src/service.rs", "macro_rules! m { () => { $crate::reqwest::X } }", "`service` imports `reqwest`"),
         ("src/config.rs", "use crate::nothing;", "`config` imports `nothing`, which src/lib.rs neither declares nor"),
@@ -195,6 +206,9 @@ fn a_house_that_is_not_whole_is_reported() {
 #[test]
 fn an_unlisted_example_is_reported() {
     let files = ["README.md", "proxy.rs", "reverse_proxy.rs", "expected/proxy.txt", "expected/old.txt", "big/main.rs"];
-    let readme = "Start with [the proxy](proxy.rs). Then see ./examples/big/main.rs.";
-    assert_eq!(unlisted(&files.map(str::to_owned), readme), ["reverse_proxy.rs", "expected/old.txt"]);
+    let files =
+        files.iter().chain(&["whole/main.rs", "whole/deep/part.rs", "hole/main.rs"]).map(|file| (*file).to_owned());
+    let readme = "Start with [the proxy](proxy.rs). Then see ./examples/big/main.rs and `whole/`.";
+    let files: Vec<_> = files.collect();
+    assert_eq!(unlisted(&files, readme), ["reverse_proxy.rs", "expected/old.txt", "hole/main.rs"]);
 }
