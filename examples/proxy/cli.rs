@@ -47,7 +47,7 @@ pub(crate) struct Common {
     /// Address to listen on; port 0 takes a free one. The bound address is the first line on stdout
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = address)]
     pub(crate) listen: SocketAddr,
-    /// How log lines on stderr look. RUST_LOG says which: info (default), debug (one line per answer), off
+    /// How log lines on stderr look. RUST_LOG says which: info (default), proxy=debug (one more per answer), off
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
     /// How long answers under way may take to finish after SIGTERM or SIGINT; a second signal exits at once
@@ -85,7 +85,8 @@ pub(crate) struct Serve {
     /// How long the provider may take to begin its answer once the request is sent; then 504
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = span)]
     pub(crate) head_timeout: Duration,
-    /// How long a request body or an answer may stand still. There is no limit on the whole
+    /// How long a request body, an answer, or a connection between requests may stand still. There is no limit on
+    /// the whole
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = span)]
     pub(crate) idle_timeout: Duration,
     /// How long a request may wait for a key when none can serve it; then 429 or 503

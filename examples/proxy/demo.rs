@@ -32,7 +32,7 @@ Callers need no key and see no refusal:
   curl -N http://{proxy}/v1/chat/completions -d '{{"model":"demo-1","messages":[],"stream":true}}'
   curl http://{proxy}/health
 
-RUST_LOG=debug shows which key served each of them. Ctrl-C ends it.
+RUST_LOG=proxy=debug shows which key served each of them. Ctrl-C ends it.
 "#
     )
 }

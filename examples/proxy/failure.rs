@@ -35,7 +35,6 @@ impl Failure {
 }
 
 /// Whether no byte of the request has left this machine, so that it may be sent again.
-#[expect(dead_code, reason = "the layer cannot be told yet")]
 pub(crate) fn was_never_sent(error: &dyn Any) -> bool {
     matches!(error.downcast_ref(), Some(Failure::Client(error)) if error.is_connect())
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -94,7 +94,11 @@ impl Shared {
             head.extensions.insert(progress);
         }
         match self.client.clone().oneshot(Request::from_parts(head, body)).await {
-            Ok(answer) => answer.map(|body| Either::Left(Idle::new(body, self.idle))),
+            Ok(mut answer) => {
+                // A version is that of one connection: the caller's, which hyper knows.
+                *answer.version_mut() = Version::default();
+                answer.map(|body| Either::Left(Idle::new(body, self.idle)))
+            }
             Err(failure) => {
                 debug!(error = &failure as &dyn std::error::Error, "no answer");
                 self.refuse(failure.told())
@@ -147,6 +151,6 @@ impl Shared {
 }
 
 fn is_health_check(head: &Parts) -> bool {
-    let is_ours = head.uri.authority().is_none() || head.version == http::Version::HTTP_2;
+    let is_ours = head.uri.authority().is_none() || head.version == Version::HTTP_2;
     is_ours && head.uri.path() == "/health" && matches!(head.method, Method::GET | Method::HEAD)
 }

@@ -1,12 +1,13 @@
 //! Listens, accepts, and leaves in good order.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
@@ -16,8 +17,11 @@ use crate::settings::Settings;
 use crate::upstream::BUFFER;
 use crate::wire::Wire;
 
-/// How long a request's head may take; also how long a connection may stay without a request.
+/// How long a request's head may take, and a connection stay without a request, unless `--idle-timeout` is shorter.
 const HEAD: Duration = Duration::from_secs(60);
+
+/// Connections that wait to be accepted. The system has a limit of its own.
+const QUEUE: u32 = 4096;
 
 /// Requests at once on one HTTP/2 connection.
 const STREAMS: u32 = 250;
@@ -29,11 +33,11 @@ const RESETS: usize = 20;
 pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
     let (wanted, drain, idle) = (settings.listen, settings.drain, settings.timeouts.idle);
-    let listener = TcpListener::bind(wanted).await.map_err(|error| format!("--listen {wanted}: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("--listen {wanted}: {error}"))?;
+    let (listener, address) = listen(wanted).map_err(|error| format!("--listen {wanted}: {error}"))?;
     println!("listening on http://{address}");
     started(address);
-    let server = Server { plane: Plane::new(settings), builder: builder(), open: GracefulShutdown::new(), idle };
+    let server =
+        Server { plane: Plane::new(settings), builder: builder(HEAD.min(idle)), open: GracefulShutdown::new(), idle };
     tokio::select! {
         () = server.accept(listener) => {}
         () = signals.next() => {}
@@ -45,6 +49,17 @@ pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) ->
         () = signals.next() => warn!("answers under way were cut off: a second signal came"),
     }
     Ok(())
+}
+
+/// `TcpListener::bind` makes a queue of 128; a crowd that does not fit into it tries again a second later.
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart need not wait for the last connections of the process before; elsewhere it would share the port.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(address)?;
+    let listener = socket.listen(QUEUE)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
 struct Server {
@@ -72,7 +87,7 @@ impl Server {
     fn take(&self, stream: TcpStream) {
         // Fails only on a connection that is gone already.
         let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Wire::new(stream, HEAD, self.idle));
+        let io = TokioIo::new(Wire::new(stream, HEAD.min(self.idle), self.idle));
         let connection = self.builder.serve_connection(io, self.plane.clone()).into_owned();
         let connection = self.open.watch(connection);
         tokio::spawn(async move {
@@ -83,9 +98,9 @@ impl Server {
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(head: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(BUFFER);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(BUFFER);
     let mut http2 = builder.http2();
     http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_pending_accept_reset_streams(RESETS);
     http2.max_local_error_reset_streams(1024).max_header_list_size(BUFFER as u32).max_send_buf_size(BUFFER);

@@ -8,7 +8,7 @@ use rustls::ClientConfig;
 
 use crate::cli::{Common, Serve};
 use crate::door::Door;
-use crate::{Problem, keys, row, tls};
+use crate::{Problem, failure, keys, row, tls};
 
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -51,8 +51,8 @@ impl Settings {
 
     fn new(common: &Common, pool: KeyPool, max_wait: Duration, rest: (Door, ClientConfig, Timeouts)) -> Self {
         let (door, tls, timeouts) = rest;
-        // Once the layer can be told what was never sent: `.never_sent(failure::was_never_sent)`.
         let layer = KeyCommuneLayer::new(pool.clone()).rebase().scrub().max_wait(max_wait);
+        let layer = layer.never_sent(failure::was_never_sent);
         Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts }
     }
 }

@@ -23,7 +23,7 @@ use crate::settings::Timeouts;
 
 pub(crate) type Upload = Idle<Incoming>;
 
-/// How long an unused connection is kept.
+/// How long an unused connection is kept; how long a silent one is trusted before TCP asks whether it is still there.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// What one connection buffers at most, each way.
@@ -40,6 +40,7 @@ impl Upstream {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
+        http.set_keepalive(Some(KEPT));
         http.set_connect_timeout(Some(timeouts.connect));
         let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
         let connect = Connect { inner: https.wrap_connector(http), limit: timeouts.connect };

@@ -75,16 +75,22 @@ fn may_know_sibling(own: &str, target: &str) -> bool {
     own == "config" || (ADAPTERS.contains(&own) && target == "service") || (own, target) == LAYERED
 }
 
-/// Files of `examples/` that its README does not name. An expected output belongs to the example of its name.
+/// Files of `examples/` that its README does not name. An expected output belongs to the example of its name; a file in
+/// a folder to the folder, if the README names that.
 fn unlisted<'a>(files: &'a [String], readme: &str) -> Vec<&'a str> {
     let words = readme.split(|c: char| !(c.is_alphanumeric() || "_-./".contains(c)));
     let words: Vec<_> = words.map(|word| word.trim_end_matches('.').trim_start_matches("./")).collect();
     let names = |name: &str| words.iter().any(|word| word.trim_start_matches("examples/") == name);
     let listed = |file: &str| match file.strip_prefix("expected/").and_then(|file| file.strip_suffix(".txt")) {
         Some(example) => names(&format!("{example}.rs")) || names(&format!("{example}/main.rs")),
-        None => file == "README.md" || names(file),
+        None => file == "README.md" || names(file) || folders(file).any(names),
     };
     files.iter().map(String::as_str).filter(|file| !listed(file)).collect()
+}
+
+/// The folders that a file lies in, each with a slash at its end.
+fn folders(file: &str) -> impl Iterator<Item = &str> {
+    file.match_indices('/').filter_map(|(at, _)| file.get(..=at))
 }
 
 /// Every file below `folder`, by its path from there.
@@ -200,6 +206,9 @@ fn a_house_that_is_not_whole_is_reported() {
 #[test]
 fn an_unlisted_example_is_reported() {
     let files = ["README.md", "proxy.rs", "reverse_proxy.rs", "expected/proxy.txt", "expected/old.txt", "big/main.rs"];
-    let readme = "Start with [the proxy](proxy.rs). Then see ./examples/big/main.rs.";
-    assert_eq!(unlisted(&files.map(str::to_owned), readme), ["reverse_proxy.rs", "expected/old.txt"]);
+    let files =
+        files.iter().chain(&["whole/main.rs", "whole/deep/part.rs", "hole/main.rs"]).map(|file| (*file).to_owned());
+    let readme = "Start with [the proxy](proxy.rs). Then see ./examples/big/main.rs and `whole/`.";
+    let files: Vec<_> = files.collect();
+    assert_eq!(unlisted(&files, readme), ["reverse_proxy.rs", "expected/old.txt", "hole/main.rs"]);
 }

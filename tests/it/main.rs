@@ -12,6 +12,7 @@ mod origin;
 mod pool;
 mod presets;
 mod provider;
+mod proxy;
 mod scrub;
 mod service;
 mod slot;
