@@ -33,7 +33,7 @@
 //! | 40 to 48 stored secrets | later issue |
 //! | 49 unprintable | `secrets::attack_49_…` |
 //! | 50 logs and labels | later issue (metrics) |
-//! | 51 remnants in memory | unit tests of `secret` |
+//! | 51 remnants in memory | later issue: buffers are wiped by `secret`, no test looks at freed memory |
 //! | 52, 54, 56 proxy keys | proxy |
 //! | 53 ids, 55 cut cache keys | `secrets::attack_55_…`; ids as credentials: later issue (commune) |
 //! | 57 unbounded maps | bounded by construction: a private pool maps its own keys only |
@@ -50,7 +50,7 @@
 //! | 70 hop-by-hop | `protocol::attack_70_…` |
 //! | 71 tunnels | `service::credentials::i2_tunnels_get_501` |
 //! | 72 HTTP/2 floods | proxy |
-//! | 73 clock jumps | unit tests of `clock`; stored deadlines: later issue |
+//! | 73 clock jumps | later issue: a pool has monotonic time only (`clock`), no test jumps the wall clock |
 //! | 74 parsing of `Retry-After` | `hints`, `service::hints`, `health::attack_36_…` |
 //! | 75 overflow | `limits::attack_75_…` |
 //! | 76 to 83 durability | later issue |
