@@ -10,8 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Served;
-use super::frames::longer;
-use super::hygiene;
+use super::frames::{clean, longer};
 use super::peek::Prefixed;
 use super::scrubbing::Scrubbing;
 use super::watch::Watch;
@@ -129,17 +128,6 @@ impl<R: Body + Unpin> Source<R> {
             Self::Own { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
             Self::Inner { body } => body.size_hint(),
         }
-    }
-}
-
-/// Trailers pass by the same rules as headers.
-fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
-    match frame.into_trailers() {
-        Ok(mut trailers) => {
-            hygiene::trailers(&mut trailers);
-            Frame::trailers(trailers)
-        }
-        Err(frame) => frame,
     }
 }
 

@@ -1,11 +1,24 @@
-//! What both kinds of bodies need: frames of `Bytes`, and size hints that grow by what is held.
+//! What both kinds of bodies need: frames of `Bytes`, clean trailers, and size hints that grow by what is held.
 
 use bytes::{Buf, Bytes};
 use http_body::{Frame, SizeHint};
 
+use super::hygiene;
+
 /// The same frame with its data as `Bytes`: a refcount if it was `Bytes` before, else a copy.
 pub(crate) fn in_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
     frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+}
+
+/// The same frame; trailers pass by the same rules as headers (I2).
+pub(crate) fn clean(frame: Frame<Bytes>) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            hygiene::trailers(&mut trailers);
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
 }
 
 /// The hint of a body that has `ahead` bytes before those that `rest` speaks of.

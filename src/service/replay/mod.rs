@@ -26,7 +26,7 @@ pub(crate) use self::split::{Replay, split};
 use self::tee::Reader;
 pub use self::tee::Superseded;
 use super::BoxError;
-use super::frames::{in_bytes, longer};
+use super::frames::{clean, in_bytes, longer};
 
 /// The body of a request as the inner service sees it.
 ///
@@ -39,8 +39,9 @@ pub struct ReplayBody<B>(Form<B>);
 enum Form<B> {
     /// All of it, at hand.
     Whole(Bytes),
-    /// To be sent once: maybe a frame that was read early, then the stream. The mutex is there for `Sync`; polls go
-    /// round it.
+    /// Untouched, to another origin. The mutex is there for `Sync`; polls go round it.
+    Foreign(Mutex<B>),
+    /// To be sent once: maybe a frame that was read early, then the stream.
     Pass(Option<Box<Frame<Bytes>>>, Mutex<B>),
     /// Shared with later attempts.
     Tee(Reader<B>),
@@ -53,9 +54,9 @@ enum Form<B> {
 impl<B> Unpin for ReplayBody<B> {}
 
 impl<B> ReplayBody<B> {
-    /// Streams `body` straight through. It cannot be sent again.
+    /// Streams `body` straight through, untouched. It cannot be sent again.
     pub fn pass(body: B) -> Self {
-        Self(Form::Pass(None, Mutex::new(body)))
+        Self(Form::Foreign(Mutex::new(body)))
     }
 
     /// All bytes of the body if they were at hand from the beginning and none has been read yet.
@@ -66,6 +67,10 @@ impl<B> ReplayBody<B> {
             Form::Whole(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    fn once(body: B) -> Self {
+        Self(Form::Pass(None, Mutex::new(body)))
     }
 
     fn pass_after(first: Frame<Bytes>, body: B) -> Self {
@@ -84,6 +89,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let form = &mut self.get_mut().0;
         let item = match form {
+            Form::Foreign(stream) => ready!(poll_stream(stream, cx)),
             Form::Pass(first, stream) => ready!(poll_once(first, stream, cx)),
             Form::Tee(reader) => ready!(reader.poll(cx)),
             _ => return Poll::Ready(std::mem::replace(form, Form::Done).into_frame()),
@@ -97,6 +103,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Form::Whole(bytes) => bytes.is_empty(),
+            Form::Foreign(stream) => look(stream, Body::is_end_stream),
             Form::Pass(first, stream) => first.is_none() && look(stream, Body::is_end_stream),
             Form::Tee(reader) => reader.is_end_stream(),
             Form::Failed(_) => false,
@@ -107,6 +114,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Form::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Form::Foreign(stream) => look(stream, Body::size_hint),
             Form::Pass(first, stream) => longer(look(stream, Body::size_hint), held(first.as_deref())),
             Form::Tee(reader) => reader.size_hint(),
             Form::Failed(_) => SizeHint::default(),
@@ -138,6 +146,14 @@ where
     if let Some(frame) = first.take() {
         return Poll::Ready(Some(Ok(*frame)));
     }
+    poll_stream(stream, cx).map_ok(clean)
+}
+
+fn poll_stream<B>(stream: &mut Mutex<B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
+where
+    B: Body + Unpin,
+    B::Error: Into<BoxError>,
+{
     let stream = stream.get_mut().unwrap_or_else(PoisonError::into_inner);
     Pin::new(stream).poll_frame(cx).map(|item| item.map(|frame| frame.map(in_bytes).map_err(Into::into)))
 }
@@ -154,7 +170,7 @@ impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Form::Whole(_) => "ReplayBody(whole)",
-            Form::Pass(..) => "ReplayBody(pass)",
+            Form::Foreign(_) | Form::Pass(..) => "ReplayBody(pass)",
             Form::Tee(_) => "ReplayBody(tee)",
             Form::Failed(_) => "ReplayBody(failed)",
             Form::Done => "ReplayBody(done)",

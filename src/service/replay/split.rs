@@ -12,7 +12,7 @@ use super::kept::Kept;
 use super::tee::Tee;
 use super::{Form, ReplayBody};
 use crate::service::BoxError;
-use crate::service::frames::in_bytes;
+use crate::service::frames::{clean, in_bytes};
 
 /// What makes the bodies of later attempts. Dropped as soon as there will be none: then a streamed body keeps no more.
 pub(crate) struct Replay<B>(Source<B>);
@@ -29,7 +29,7 @@ enum Source<B> {
 impl<B> Replay<B> {
     /// A body that is sent once, and so only streams through.
     pub(crate) fn never(body: B) -> (ReplayBody<B>, Self) {
-        (ReplayBody::pass(body), Self(Source::Never))
+        (ReplayBody::once(body), Self(Source::Never))
     }
 
     /// A body for another attempt, or `None` if a part was sent and not kept. A body that streams is taken away from the
@@ -92,14 +92,14 @@ where
         Poll::Pending => tee(Some(body), Kept::new(limits)),
         Poll::Ready(None) => whole(Bytes::new(), limits),
         Poll::Ready(Some(Err(error))) => (ReplayBody(Form::Failed(error.into())), Replay(Source::Never)),
-        Poll::Ready(Some(Ok(frame))) => begun(in_bytes(frame), body, limits),
+        Poll::Ready(Some(Ok(frame))) => begun(clean(in_bytes(frame)), body, limits),
     }
 }
 
 /// The same without a look into the body.
 pub(super) fn split_unread<B: Body>(body: B, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
     if body.size_hint().lower() > limits.per_request() as u64 {
-        return (ReplayBody::pass(body), Replay(Source::Never));
+        return (ReplayBody::once(body), Replay(Source::Never));
     }
     tee(Some(body), Kept::new(limits))
 }

@@ -8,7 +8,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::kept::Kept;
 use crate::service::BoxError;
-use crate::service::frames::{in_bytes, longer};
+use crate::service::frames::{clean, in_bytes, longer};
 
 pub(super) type FrameResult = Result<Frame<Bytes>, BoxError>;
 
@@ -99,7 +99,7 @@ where
             scrap.waker = self.wait(cx.waker());
             return Poll::Pending;
         };
-        let item = item.map(|frame| frame.map(in_bytes).map_err(Into::into));
+        let item = item.map(|frame| frame.map(in_bytes).map(clean).map_err(Into::into));
         self.note(item.as_ref(), scrap);
         Poll::Ready(item)
     }
@@ -111,7 +111,8 @@ where
             if kept.unread() > bound {
                 return Poll::Ready(None);
             }
-            let item = ready!(Pin::new(&mut *stream).poll_frame(cx)).map(|item| item.map(in_bytes).map_err(Into::into));
+            let item = ready!(Pin::new(&mut *stream).poll_frame(cx))
+                .map(|item| item.map(in_bytes).map(clean).map_err(Into::into));
             let is_kept = matches!(&item, Some(Ok(frame)) if kept.keep(frame));
             kept.rewind();
             if item.as_ref().is_none_or(Result::is_err) || stream.is_end_stream() {

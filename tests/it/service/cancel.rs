@@ -35,7 +35,9 @@ fn scene(keys: usize, blocked: bool) -> (KeyPool, Limited) {
     let pool = timed(keys);
     if blocked {
         let ids: Vec<_> = pool.snapshot().members.iter().map(|member| member.id).collect();
-        ids.iter().for_each(|id| assert!(pool.block(*id, pool.now() + secs(2))));
+        for id in ids {
+            assert!(pool.block(id, pool.now() + secs(2)));
+        }
     }
     let upstream = Upstream::new(|mut call| async move {
         tokio::task::yield_now().await;

@@ -17,9 +17,10 @@ use crate::support::{
 /// A pool of which every key was throttled just now, the first for 30 s, the second for 7 s.
 async fn resting() -> (KeyPool, Upstream) {
     let pool = timed(2);
-    let upstream = Upstream::answering(|seen| match seen.key() == key(0) {
-        true => answer(429, &[("retry-after", "30"), ("retry-after-ms", "30000")], "its own words"),
-        false => answer(429, &[("retry-after", "7"), ("x-ms-retry-after-ms", "7000")], "its own words"),
+    let upstream = Upstream::answering(|seen| {
+        let long = [("retry-after", "30"), ("retry-after-ms", "30000")];
+        let short = [("retry-after", "7"), ("x-ms-retry-after-ms", "7000")];
+        answer(429, if seen.key() == key(0) { &long } else { &short }, "its own words")
     });
     let got = fetch(&client(&pool, &upstream), post("x")).await;
     assert_eq!((got.told(), got.text().as_str(), got.refusal), ((429, Some("7")), "its own words", None));

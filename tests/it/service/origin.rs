@@ -86,9 +86,10 @@ async fn i1_a_key_with_its_own_origin_is_sent_there_and_nowhere_else() {
     }
     assert!(upstream.uses(&key(0)) > 1 && upstream.uses(&key(1)) > 1);
     for seen in upstream.seen() {
-        let expected = match seen.key() == key(0) {
-            true => "https://eu.example/openai/v1/chat?a=b",
-            false => "https://api.openai.com/v1/chat?a=b",
+        let expected = if seen.key() == key(0) {
+            "https://eu.example/openai/v1/chat?a=b"
+        } else {
+            "https://api.openai.com/v1/chat?a=b"
         };
         assert_eq!(seen.uri, expected.parse::<Uri>().unwrap());
     }

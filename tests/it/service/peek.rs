@@ -19,6 +19,7 @@ fn pool(provider: Provider) -> KeyPool {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn i9_an_error_as_the_first_event_of_a_200_fails_over() {
     let anthropic = Provider::ANTHROPIC;
     let table = [

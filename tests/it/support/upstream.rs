@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use key_commune::service::ReplayBody;
@@ -28,7 +28,6 @@ impl std::error::Error for Oops {}
 /// A request as it was sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -50,7 +49,6 @@ impl Seen {
 
 /// A request that is being answered.
 pub(crate) struct Call {
-    pub(crate) head: Seen,
     body: ReplayBody<Stepped>,
     /// Counted from 0.
     pub(crate) number: usize,
@@ -58,10 +56,6 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    pub(crate) fn key(&self) -> &str {
-        self.head.key()
-    }
-
     /// One more frame of the body, into the log; false at its end.
     pub(crate) async fn frame(&mut self) -> bool {
         let frame = self.body.frame().await;
@@ -78,6 +72,15 @@ impl Call {
             }
         }
         false
+    }
+
+    /// How many bytes the rest of the body has. Leaves nothing in the log.
+    pub(crate) async fn drain(&mut self) -> usize {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = self.body.frame().await {
+            bytes += frame.data_ref().map_or(0, bytes::Bytes::len);
+        }
+        bytes
     }
 
     /// The rest of the body, into the log.
@@ -163,12 +166,12 @@ impl Service<Request<ReplayBody<Stepped>>> for Upstream {
     fn call(&mut self, request: Request<ReplayBody<Stepped>>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
         let (head, body) = request.into_parts();
-        let head = Seen { method: head.method, uri: head.uri, headers: head.headers, ..Seen::default() };
+        let head = Seen { uri: head.uri, headers: head.headers, ..Seen::default() };
         let mut log = self.log.lock().unwrap();
         let number = log.len();
-        log.push(head.clone());
+        log.push(head);
         drop(log);
-        (self.script)(Call { head, body, number, log: Arc::clone(&self.log) })
+        (self.script)(Call { body, number, log: Arc::clone(&self.log) })
     }
 }
 
