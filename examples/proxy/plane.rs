@@ -1,6 +1,7 @@
 //! One request: is it for us, does it go in circles, may it come in; then the layer has it.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use key_commune::health::State;
 use key_commune::{KeyCommune, KeyPool};
 use memchr::memmem;
 use tokio::time::Instant;
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service as _};
 use tracing::{Level, debug, enabled};
 
 use crate::answer::{Body, json, refusal};
@@ -93,7 +94,13 @@ impl Shared {
             body = body.telling(progress.clone());
             head.extensions.insert(progress);
         }
-        match self.client.clone().oneshot(Request::from_parts(head, body)).await {
+        let mut client = self.client.clone();
+        let ready = poll_fn(|cx| client.poll_ready(cx)).await;
+        let answer = match ready {
+            Ok(()) => client.call(Request::from_parts(head, body)).await,
+            Err(failure) => Err(failure),
+        };
+        match answer {
             Ok(mut answer) => {
                 // A version is that of one connection: the caller's, which hyper knows.
                 *answer.version_mut() = Version::default();

@@ -2,6 +2,7 @@
 //! It follows no redirects and reads no proxy from the environment.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,8 +30,12 @@ const KEPT: Duration = Duration::from_secs(60);
 /// What one connection buffers at most, each way.
 pub(crate) const BUFFER: usize = 64 * 1024;
 
+/// Cloned for each request, so everything sits behind one count.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream {
+pub(crate) struct Upstream(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     client: Client<Connect, ReplayBody<Upload>>,
     head: Duration,
 }
@@ -47,7 +52,7 @@ impl Upstream {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT);
         builder.http1_max_buf_size(BUFFER);
-        Self { client: builder.build(connect), head: timeouts.head }
+        Self(Arc::new(Shared { client: builder.build(connect), head: timeouts.head }))
     }
 }
 
@@ -62,7 +67,8 @@ impl Service<Request<ReplayBody<Upload>>> for Upstream {
 
     fn call(&mut self, mut request: Request<ReplayBody<Upload>>) -> Answer {
         let upload = request.extensions_mut().remove();
-        Answer { head: self.client.request(request), sleep: sleep(self.head), upload, limit: self.head }
+        let Shared { client, head } = &*self.0;
+        Answer { head: client.request(request), sleep: sleep(*head), upload, limit: *head }
     }
 }
 

@@ -209,13 +209,14 @@ where
         }
         match guarded(|| settings.classify.peek(head.status, &head.headers)).unwrap_or(Peek::Nothing) {
             Peek::Nothing => self.judge(settings, head, Prefixed::from(body), &[]),
-            peek => Next::Peek(Peeking::new(head, body, peek)),
+            peek => Next::Peek(Peeking::new((head, body), peek, self.lease.take(), &settings.classify)),
         }
     }
 
     /// As much of the answer's body as the verdict needs has come.
     pub(super) fn peeked(&mut self, settings: &Settings, peeking: Peeking<R>) -> Next<R> {
-        let (head, seen, body) = peeking.finish();
+        let (head, seen, body, lease) = peeking.finish();
+        self.lease = lease;
         self.judge(settings, head, body, &seen)
     }
 

@@ -108,6 +108,20 @@ async fn attack_37_who_hangs_up_at_the_head_hides_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn attack_37_who_hangs_up_while_a_refusal_is_read_hides_nothing() {
+    let pool = timed(1);
+    let body = || Stepped::chunks(["{\"error\":"]).then(Step::Hang);
+    let upstream = Upstream::in_turn(move |_| streamed(429, &[("retry-after", "20")], body()));
+    let client = client(&pool, &upstream);
+    let mut request = Box::pin(send(&client, post("x")));
+    assert!(tokio::time::timeout(secs(1), request.as_mut()).await.is_err(), "the body is still being read");
+    drop(request);
+    let member = &pool.snapshot().members[0];
+    assert_eq!((member.state, member.until), (State::Resting, Some(pool.now() + secs(20))));
+    assert_idle(&pool);
+}
+
+#[tokio::test(start_paused = true)]
 async fn attack_38_a_probe_that_stalls_or_hangs_up_is_replaced() {
     for hangs_up in [false, true] {
         let pool = timed(1);
