@@ -19,7 +19,7 @@ use crate::provider::Provider;
 use crate::secret::Pepper;
 use crate::select::FillFirst;
 
-const NOW: Timestamp = Timestamp::from_nanos(1_700_000_000_000_000_000);
+const NOW: Timestamp = Timestamp::from_unix(Duration::from_secs(1_700_000_000));
 
 /// Three switches away from a thread that could go on are enough to find what two or three threads can do to each other.
 fn model(run: impl Fn() + Sync + Send + 'static) {

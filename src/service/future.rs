@@ -1,5 +1,5 @@
 //! The way of one request: inspect, wait for a key, make ready, call, peek, judge; then commit the answer or go round
-//! again. What each turn means is decided in `job`; here it is polled.
+//! again. What each turn means is decided in `job` and `judge`; here it is polled.
 
 use std::future::Future;
 use std::pin::Pin;

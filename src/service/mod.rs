@@ -13,6 +13,7 @@ mod frames;
 mod future;
 mod hygiene;
 mod job;
+mod judge;
 mod layer;
 mod peek;
 mod peeking;

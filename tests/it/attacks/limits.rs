@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use key_commune::clock::{Clock, SystemClock, Timestamp};
 use key_commune::health::{Ladder, State};
 use key_commune::pool::{Key, KeyPool};
 use key_commune::provider::Provider;
@@ -214,5 +215,21 @@ proptest! {
             assert!(upstream.count() <= 3);
             assert_idle(&pool);
         });
+    }
+}
+
+/// The wall clock cannot be set from a test; that nobody looks at it after the start can be read.
+#[test]
+fn attack_73_the_wall_clock_is_read_once_so_that_setting_it_moves_no_deadline() {
+    let clock = include_str!("../../../src/clock.rs");
+    assert_eq!(clock.matches("SystemTime::now()").count(), 1);
+    let (_, new) = clock.split_once("pub fn new() -> Self {").unwrap();
+    let (new, behind) = new.split_once("impl Default").unwrap();
+    assert!(new.contains("SystemTime::now()") && !behind.contains("SystemTime"), "only a clock that is made reads it");
+    let (clock, mut last) = (SystemClock::new(), Timestamp::ZERO);
+    for _ in 0..1_000 {
+        let now = clock.now();
+        assert!(now >= last);
+        last = now;
     }
 }

@@ -50,7 +50,7 @@
 //! | 70 hop-by-hop | `protocol::attack_70_…` |
 //! | 71 tunnels | `service::credentials::i2_tunnels_get_501` |
 //! | 72 HTTP/2 floods | proxy |
-//! | 73 clock jumps | later issue: a pool has monotonic time only (`clock`), no test jumps the wall clock |
+//! | 73 clock jumps | `limits::attack_73_…`; stored deadlines: later issue |
 //! | 74 parsing of `Retry-After` | `hints`, `service::hints`, `health::attack_36_…` |
 //! | 75 overflow | `limits::attack_75_…` |
 //! | 76 to 83 durability | later issue |
