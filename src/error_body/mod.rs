@@ -18,13 +18,11 @@ const PLACES: [&str; 3] = ["/error", "/response/error", "/errors/0"];
 
 /// What an answer says about its failure.
 #[derive(Clone, Debug)]
-#[allow(dead_code, reason = "the classifiers read what the hints do not")]
 pub(crate) struct ErrorBody {
     /// The inner error object if there is one, else the whole object.
     pub(crate) value: Value,
 }
 
-#[allow(dead_code, reason = "the classifiers read what the hints do not")]
 impl ErrorBody {
     /// The error inside a whole object.
     pub(crate) fn within(whole: Value) -> Self {
@@ -74,7 +72,6 @@ impl ErrorBody {
 }
 
 /// The error object of a body, or the whole object when it holds no error object; `None` when there is no object.
-#[allow(dead_code, reason = "the classifiers read what the hints do not")]
 pub(crate) fn parse(body: &[u8]) -> Option<ErrorBody> {
     object(body).map(ErrorBody::within)
 }
