@@ -28,7 +28,7 @@ pub(crate) type Upload = Idle<Incoming>;
 const KEPT: Duration = Duration::from_secs(60);
 
 /// What one connection buffers at most, each way.
-pub(crate) const BUFFER: usize = 64 * 1024;
+pub(crate) const BUFFER: usize = 32 * 1024;
 
 /// Cloned for each request, so everything sits behind one count.
 #[derive(Clone, Debug)]
