@@ -47,14 +47,12 @@ impl Key {
     /// The same, under a name for people.
     #[must_use]
     pub fn label(mut self, label: &str) -> Self {
-        let clean = label.chars().filter(|letter| !letter.is_control());
-        let mut cut = String::new();
-        for letter in clean.take_while(|letter| letter.len_utf8() <= Self::MAX_LABEL) {
-            if cut.len() + letter.len_utf8() > Self::MAX_LABEL {
-                break;
-            }
-            cut.push(letter);
-        }
+        let mut bytes = 0;
+        let fits = |letter: &char| {
+            bytes += letter.len_utf8();
+            bytes <= Self::MAX_LABEL
+        };
+        let cut: String = label.chars().filter(|letter| !letter.is_control()).take_while(fits).collect();
         self.label = Some(cut.into());
         self
     }

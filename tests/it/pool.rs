@@ -280,6 +280,13 @@ fn keys_come_and_go_at_run_time() {
 }
 
 #[test]
+fn a_label_is_cut_to_its_bound_between_letters_and_holds_no_control_characters() {
+    let (pool, _) = pool(0);
+    let id = pool.add(Key::new(key(1)).unwrap().label(&format!("a\x1b[2J\n{}", "ü".repeat(60)))).unwrap();
+    assert_eq!(pool.snapshot().member(id).unwrap().label, Some(format!("a[2J{}", "ü".repeat(30))));
+}
+
+#[test]
 fn attack_34_an_answer_for_a_removed_key_changes_nothing() {
     let (pool, _) = pool(1);
     let lease = checkout(&pool).unwrap();
