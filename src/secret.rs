@@ -154,6 +154,13 @@ impl fmt::Debug for Pepper {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 16]);
 
+impl KeyId {
+    /// A number that stands for it where 64 bits are enough.
+    pub(crate) fn short(self) -> u64 {
+        (u128::from_be_bytes(self.0) >> 64) as u64
+    }
+}
+
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", u128::from_be_bytes(self.0))

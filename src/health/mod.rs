@@ -8,6 +8,9 @@
 //!      └── unblocked by an operator ─────┴────── a success ─────┘                     or an operator's word
 //! ```
 //!
+//! In a commune a refusal that another caller met makes a key Suspect before it is believed: for a minute it serves
+//! its owner and one more witness, whose answer decides; without a witness it is Active again.
+//!
 //! Every transition takes the next *step*, a number that counts up over the whole pool and that every lease carries. A
 //! failure counts only if its lease is not older than the key's last transition (I6), so that however many requests
 //! were in flight when a key failed, it is struck once. A success ends a rest only if its lease was given after the rest
@@ -38,6 +41,8 @@ pub enum State {
     Resting,
     /// For the one request that tries whether it works again.
     Probing,
+    /// For its owner, and for one request of a caller who did not accuse it.
+    Suspect,
     /// For none, until an operator says otherwise.
     Retired,
 }
@@ -48,6 +53,7 @@ impl fmt::Display for State {
             Self::Active => "active",
             Self::Resting => "resting",
             Self::Probing => "probing",
+            Self::Suspect => "suspect",
             Self::Retired => "retired",
         })
     }
@@ -92,6 +98,9 @@ pub struct Health {
     changed: Step,
     rested: Step,
     reason: Option<Reason>,
+    /// Whether what keeps it from others is a suspicion, not a strike: while Suspect, and while a witness tries it.
+    suspected: bool,
+    retirements: u32,
 }
 
 /// What an outcome is judged by: the rules, the moment, the step that a transition would take, and a number drawn at
@@ -106,6 +115,8 @@ pub struct Judge<'a> {
     pub next: Step,
     /// Any number, evenly drawn.
     pub draw: u64,
+    /// Whether a failure is one more strike. If not, it rests the key as its last strike did (I22).
+    pub counts: bool,
 }
 
 impl Health {
@@ -114,9 +125,33 @@ impl Health {
         self.state
     }
 
-    /// When a resting key may be probed, or when a probe's patience ends; zero otherwise.
+    /// When a resting key may be probed, a probe's patience or a suspicion ends; zero otherwise.
     pub fn until(&self) -> Timestamp {
         self.until
+    }
+
+    /// When a request may try the key out: a suspect waits for a witness from the beginning.
+    pub fn due(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Resting | State::Probing => Some(self.until),
+            State::Suspect => Some(Timestamp::ZERO),
+            State::Active | State::Retired => None,
+        }
+    }
+
+    /// Whether a suspicion has outlived its time without a witness.
+    pub fn is_cleared_by_time(&self, now: Timestamp) -> bool {
+        self.suspected && now >= self.until
+    }
+
+    /// Whether it is out of use.
+    pub fn is_retired(&self) -> bool {
+        self.state == State::Retired
+    }
+
+    /// How often it was retired by its answers.
+    pub fn retirements(&self) -> u32 {
+        self.retirements
     }
 
     /// Strikes in a row: for being throttled, and for being rejected.
@@ -157,22 +192,67 @@ impl Health {
         }
     }
 
-    /// A probe begins.
+    /// A probe begins. A witness's takes no longer than the suspicion lasts.
     #[must_use]
     pub fn probed(self, judge: &Judge<'_>) -> Self {
-        let until = judge.now + judge.penalties.patience();
+        let until = if self.suspected { self.until } else { judge.now + judge.penalties.patience() };
         Self { state: State::Probing, until, changed: judge.next, ..self }
+    }
+
+    /// Another caller's request was refused with this key, which may be the fault of either.
+    #[must_use]
+    pub fn suspected(self, judge: &Judge<'_>) -> Self {
+        if self.state != State::Active {
+            return self;
+        }
+        let until = judge.now + judge.penalties.suspects_for();
+        let reason = Some(Reason::Outcome(Outcome::Rejected));
+        Self { state: State::Suspect, until, changed: judge.next, reason, suspected: true, ..self }
+    }
+
+    /// A suspicion ends; what was held against the key before it still is.
+    #[must_use]
+    pub fn acquitted(self, next: Step) -> Self {
+        if !self.suspected {
+            return self;
+        }
+        Self { state: State::Active, until: Timestamp::ZERO, changed: next, suspected: false, ..self }
+    }
+
+    /// An answer has begun that only a good key gets: the key serves again, but its strikes stay until the answer has
+    /// ended cleanly.
+    #[must_use]
+    pub fn freed(self, leased: Step, next: Step) -> Self {
+        let tried = matches!(self.state, State::Probing | State::Suspect) && leased >= self.changed;
+        if !tried {
+            return self;
+        }
+        Self { state: State::Active, until: Timestamp::ZERO, changed: next, suspected: false, ..self }
+    }
+
+    /// The key has proved itself: a clean slate, but for the record of its past. Not for one that was taken out of use by
+    /// an operator or a tripwire.
+    #[must_use]
+    pub fn proven(self, leased: Step, next: Step) -> Self {
+        let barred = self.state == State::Retired && !matches!(self.reason, Some(Reason::Outcome(_)));
+        if barred || self.is_clean() || leased < self.rested {
+            return self;
+        }
+        Self { retirements: self.retirements, ..Self::cleared(next) }
     }
 
     /// An operator, or a tripwire, takes the key out of use.
     #[must_use]
     pub fn retired(self, reason: Reason, next: Step) -> Self {
+        let retirements = self.retirements + u32::from(matches!(reason, Reason::Outcome(_)));
         Self {
             state: State::Retired,
             until: Timestamp::ZERO,
             changed: next,
             rested: next,
             reason: Some(reason),
+            suspected: false,
+            retirements,
             ..self
         }
     }
@@ -180,7 +260,8 @@ impl Health {
     /// An operator rests the key.
     #[must_use]
     pub fn blocked(self, until: Timestamp, next: Step) -> Self {
-        Self { state: State::Resting, until, changed: next, rested: next, reason: Some(Reason::Disabled), ..self }
+        let reason = Some(Reason::Disabled);
+        Self { state: State::Resting, until, changed: next, rested: next, reason, suspected: false, ..self }
     }
 
     /// A clean slate.
@@ -199,15 +280,15 @@ impl Health {
         match self.state {
             State::Active if self.is_clean() || leased < self.changed => self,
             State::Active => Self { throttles: 0, rejections: 0, reason: None, ..self },
-            _ if leased > self.rested => Self::cleared(judge.next),
+            _ if leased > self.rested => self.proven(leased, judge.next),
             _ => self,
         }
     }
 
     fn struck(self, outcome: Outcome, verdict: &Verdict, judge: &Judge<'_>) -> Self {
         let Some(ladder) = judge.penalties.ladder(outcome) else { return self.released(self.changed, judge) };
-        let mut next = Self { changed: judge.next, rested: judge.next, ..self };
-        let strikes = next.count(outcome);
+        let mut next = Self { changed: judge.next, rested: judge.next, suspected: false, ..self };
+        let strikes = next.count(outcome, judge.counts);
         if ladder.retires(strikes) {
             return next.retired(Reason::Outcome(outcome), judge.next);
         }
@@ -226,10 +307,10 @@ impl Health {
         Self { state: State::Resting, until: old.max(now + rest), ..self }
     }
 
-    /// One more strike in a row of the kind; how many that makes.
-    fn count(&mut self, outcome: Outcome) -> u32 {
+    /// One more strike in a row of the kind, if it counts; the first one always does. How many that makes.
+    fn count(&mut self, outcome: Outcome, counts: bool) -> u32 {
         let strikes = if outcome == Outcome::Rejected { &mut self.rejections } else { &mut self.throttles };
-        *strikes = strikes.saturating_add(1);
+        *strikes = strikes.saturating_add(u32::from(counts || *strikes == 0));
         *strikes
     }
 
@@ -242,8 +323,12 @@ impl Health {
     }
 
     /// Something that says nothing about the key: a probe gives its permit back, and the next request may try.
-    fn released(self, leased: Step, judge: &Judge<'_>) -> Self {
-        let probe = self.state == State::Probing && leased == self.changed;
-        if probe { Self { state: State::Resting, until: judge.now, changed: judge.next, ..self } } else { self }
+    pub(crate) fn released(self, leased: Step, judge: &Judge<'_>) -> Self {
+        match self.state {
+            State::Probing if leased != self.changed => self,
+            State::Probing if self.suspected => Self { state: State::Suspect, changed: judge.next, ..self },
+            State::Probing => Self { state: State::Resting, until: judge.now, changed: judge.next, ..self },
+            _ => self,
+        }
     }
 }

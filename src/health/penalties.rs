@@ -28,6 +28,7 @@ pub struct Penalties {
     quota_cap: Duration,
     jitter: bool,
     probe_patience: Duration,
+    suspicion: Duration,
 }
 
 impl Default for Penalties {
@@ -41,6 +42,7 @@ impl Default for Penalties {
             quota_cap: DAY,
             jitter: true,
             probe_patience: Duration::from_secs(30),
+            suspicion: MINUTE,
         }
     }
 }
@@ -101,6 +103,17 @@ impl Penalties {
     pub fn probe_patience(mut self, longest: Duration) -> Self {
         self.probe_patience = longest;
         self
+    }
+
+    /// How long a key of a commune stays suspect without a witness, at most a minute. Default: a minute.
+    #[must_use]
+    pub fn suspicion(mut self, longest: Duration) -> Self {
+        self.suspicion = longest.min(MINUTE);
+        self
+    }
+
+    pub(super) fn suspects_for(&self) -> Duration {
+        self.suspicion
     }
 
     pub(crate) fn patience(&self) -> Duration {

@@ -12,7 +12,7 @@ fn plain() -> Penalties {
 }
 
 fn judge(penalties: &Penalties, now: u64, next: Step) -> Judge<'_> {
-    Judge { penalties, now: at(now), next, draw: 0 }
+    Judge { penalties, now: at(now), next, draw: 0, counts: true }
 }
 
 fn seconds(count: u64) -> Duration {
@@ -141,7 +141,7 @@ proptest! {
         for (outcome, hint, draw, pass) in history {
             now = now + seconds(pass);
             step += 1;
-            let judge = Judge { penalties: &penalties, now, next: step, draw };
+            let judge = Judge { penalties: &penalties, now, next: step, draw, counts: true };
             if health.is_due(now) {
                 health = health.probed(&judge);
                 step += 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ledger::{Cell, Ledger};
+use super::ledger::{Cell, Ledger, level};
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;
@@ -119,7 +119,8 @@ impl Shared {
     fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
         let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
         let member = Arc::new(Member::new(place as usize, id, key, self));
-        let cell = Some(Cell { member, health: Health::cleared(ledger.step()), since: now });
+        member.catch_up(level(&ledger.roster));
+        let cell = Some(Cell::new(member, ledger.step(), now));
         match ledger.cells.get_mut(place as usize) {
             Some(free) => *free = cell,
             None => ledger.cells.push(cell),
@@ -127,6 +128,26 @@ impl Shared {
         ledger.ids.insert(id, place);
         ledger.changes.added(id);
         place
+    }
+
+    /// A key that has proved itself joins, unless the pool is full of keys that work.
+    pub(super) fn admit(self: &Arc<Self>, ledger: &mut Ledger, stranger: &Member, now: Timestamp) {
+        if ledger.ids.contains_key(&stranger.id) || !self.has_room(ledger) {
+            return;
+        }
+        let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
+        self.publish(ledger);
+        ledger.hand_out(place, now);
+    }
+
+    /// Whether there is a seat, or one that a retired key can be sent away from.
+    fn has_room(&self, ledger: &mut Ledger) -> bool {
+        if ledger.ids.len() < self.max_keys {
+            return true;
+        }
+        let retired = |cell: &&Cell| matches!(cell.health.reason(), Some(Reason::Outcome(_))) && cell.health.is_retired();
+        let longest = ledger.cells.iter().flatten().filter(retired).min_by_key(|cell| cell.since);
+        longest.map(|cell| cell.member.id).is_some_and(|id| self.remove(ledger, id))
     }
 
     fn remove(&self, ledger: &mut Ledger, id: KeyId) -> bool {
@@ -140,7 +161,11 @@ impl Shared {
     /// Makes a new roster out of the books, for those who read without the lock.
     fn publish(&self, ledger: &mut Ledger) {
         let member = |cell: &Option<Cell>| cell.as_ref().map(|cell| Arc::clone(&cell.member));
-        let roster = Arc::new(Roster::new(ledger.cells.iter().map(member).collect()));
+        let mut roster = Roster::new(ledger.cells.iter().map(member).collect());
+        if self.commune.is_some() {
+            roster = roster.indexed(ledger.ids.clone());
+        }
+        let roster = Arc::new(roster);
         ledger.mark_all(&roster);
         ledger.roster = Arc::clone(&roster);
         self.roster.store(roster);

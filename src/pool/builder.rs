@@ -3,6 +3,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::admin::PoolError;
+use super::commune::{self, Commune};
 use super::ledger::Ledger;
 use super::random::Random;
 use super::roster::Roster;
@@ -40,9 +41,10 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     pepper: Pepper,
     seed: u64,
-    max_keys: usize,
+    max_keys: Option<usize>,
     max_waiting: usize,
     keys: Vec<Key>,
+    commune: Option<Commune>,
 }
 
 impl Builder {
@@ -54,9 +56,10 @@ impl Builder {
             clock: Arc::new(SystemClock::new()),
             pepper: Pepper::random(),
             seed: rand::random(),
-            max_keys: u32::MAX as usize,
+            max_keys: None,
             max_waiting: 1_024,
             keys: Vec::new(),
+            commune: None,
         }
     }
 
@@ -90,9 +93,17 @@ impl Builder {
         self
     }
 
-    /// The most keys the pool takes. Default: 4,294,967,295.
+    /// The most keys the pool takes. Default: 4,294,967,294; in a commune 200.
     pub fn max_keys(mut self, most: usize) -> Self {
-        self.max_keys = most.min(u32::MAX as usize);
+        self.max_keys = Some(most);
+        self
+    }
+
+    /// Makes the pool one that its callers share: each presents a key of its own, and once that has proved itself, the
+    /// caller's requests are served with any key of the pool. **The owners of keys can see what is sent with them, and
+    /// the terms of many providers forbid to share keys.**
+    pub fn commune(mut self, rules: Commune) -> Self {
+        self.commune = Some(rules);
         self
     }
 
@@ -122,6 +133,8 @@ impl Builder {
         if self.provider.base_url().is_none() {
             return Err(PoolError::NoBase(self.provider.name()));
         }
+        let usual = if self.commune.is_some() { commune::MAX_KEYS } else { usize::MAX };
+        let max_keys = self.max_keys.unwrap_or(usual);
         let signals = Arc::new(Signals::new());
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
@@ -137,7 +150,8 @@ impl Builder {
             signals,
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
-            max_keys: self.max_keys,
+            max_keys: max_keys.min(u32::MAX as usize - 1),
+            commune: self.commune,
         }));
         pool.extend(self.keys)?;
         Ok(pool)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::commune::Accusation;
 use super::member::Member;
 use super::signals::Telling;
 use crate::clock::Timestamp;
@@ -25,13 +26,16 @@ pub struct Lease {
     pub(super) probe: bool,
     caller: Option<Caller>,
     settled: bool,
+    /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
+    proves: bool,
+    accusation: Option<Accusation>,
 }
 
 impl Lease {
     /// A lease on a member that has been entered.
     #[inline]
     pub(super) fn new(member: Arc<Member>, step: Step, caller: Option<Caller>, probe: bool) -> Self {
-        Self { member, step, probe, caller, settled: false }
+        Self { member, step, probe, caller, settled: false, proves: true, accusation: None }
     }
 
     /// The id of the key.
@@ -59,6 +63,41 @@ impl Lease {
         self.probe
     }
 
+    /// Whether the key is not the caller's own, in a commune.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.caller.is_some_and(|caller| caller != self.member.caller())
+    }
+
+    pub(super) fn proves(&self) -> bool {
+        self.proves
+    }
+
+    /// Says whether a clean success with it will prove the key.
+    pub(crate) fn set_proves(&mut self, proves: bool) {
+        self.proves = proves;
+    }
+
+    /// Whether a proof would change anything: the key is a newcomer, or has something to make good.
+    pub(crate) fn wants_proof(&self) -> bool {
+        self.proves && (self.member.is_stranger() || !self.member.word.is_clean())
+    }
+
+    /// What a refusal did to the key.
+    pub(crate) fn take_accusation(&mut self) -> Option<Accusation> {
+        self.accusation.take()
+    }
+
+    /// The answer has ended as it should.
+    pub(crate) fn complete(&mut self) {
+        if self.settled
+            && self.wants_proof()
+            && let Some(pool) = self.member.pool.upgrade()
+        {
+            let now = pool.clock.now();
+            pool.prove(self, now);
+        }
+    }
+
     /// What masks echoes of this key in an answer.
     pub fn scrubber(&self) -> Scrubber {
         self.member.scrubber()
@@ -77,9 +116,10 @@ impl Lease {
         if self.matters(verdict)
             && let Some(pool) = self.member.pool.upgrade()
         {
-            pool.settle(self, verdict, now);
+            self.accusation = pool.settle(self, verdict, now);
             self.probe = false;
         }
+        self.proves &= verdict.outcome == Outcome::Accepted;
     }
 
     /// Settles what somebody sees in the body that follows an accepted head.
@@ -106,6 +146,9 @@ impl Lease {
         match verdict.fault() {
             _ if self.probe => true,
             None if verdict.outcome == Outcome::Accepted => {
+                if !self.proves {
+                    return false;
+                }
                 let telling = self.member.signals.succeeded();
                 telling == Telling::Lock || !self.member.word.is_clean()
             }

@@ -29,6 +29,24 @@ pub(super) struct Cell {
     pub(super) member: Arc<Member>,
     pub(super) health: Health,
     pub(super) since: Timestamp,
+    /// Whose request has made it suspect.
+    accuser: Option<Caller>,
+    /// Who has struck it, not owning it, since it last proved itself.
+    strikers: Vec<Caller>,
+}
+
+impl Cell {
+    /// The most strikers that are remembered; whoever comes behind them strikes no more.
+    const MOST_STRIKERS: usize = 16;
+
+    pub(super) fn new(member: Arc<Member>, step: Step, since: Timestamp) -> Self {
+        Self { member, health: Health::cleared(step), since, accuser: None, strikers: Vec::new() }
+    }
+
+    /// Whether a request on behalf of `caller` may try whether the key works.
+    fn may_be_tried_by(&self, caller: Option<Caller>) -> bool {
+        self.health.state() != State::Suspect || caller.is_some_and(|caller| self.accuser != Some(caller))
+    }
 }
 
 #[derive(Debug)]
@@ -78,7 +96,7 @@ impl Ledger {
     }
 
     pub(super) fn judge(&self, now: Timestamp, draw: u64) -> Judge<'_> {
-        Judge { penalties: &self.penalties, now, next: self.step + 1, draw }
+        Judge { penalties: &self.penalties, now, next: self.step + 1, draw, counts: true }
     }
 
     /// The step of the last transition.
@@ -101,6 +119,9 @@ impl Ledger {
         if old.state() != health.state() {
             cell.since = now;
         }
+        if standing(old) == Standing::Closed && standing(health) != Standing::Closed {
+            cell.member.catch_up(level(&self.roster));
+        }
         cell.member.word.set(standing(health));
         self.changes.note(cell.member.id);
         self.mark(place, health);
@@ -119,9 +140,9 @@ impl Ledger {
 
     fn reschedule(&mut self, place: u32, old: Health, health: Health) {
         let next = self.due_first();
-        let was_due = self.due.remove(&(old.until(), place));
-        if matches!(health.state(), State::Resting | State::Probing) {
-            self.due.insert((health.until(), place));
+        let was_due = old.due().is_some_and(|due| self.due.remove(&(due, place)));
+        if let Some(due) = health.due() {
+            self.due.insert((due, place));
         }
         self.signals.set_next_due(self.due_first());
         if self.due_first() < next || (was_due && health.until() < old.until()) {
@@ -137,7 +158,9 @@ impl Ledger {
     /// Takes a member out of the books. Its word must be closed already.
     pub(super) fn forget(&mut self, place: u32) -> Option<Cell> {
         let cell = self.cells.get_mut(place as usize)?.take()?;
-        self.due.remove(&(cell.health.until(), place));
+        if let Some(due) = cell.health.due() {
+            self.due.remove(&(due, place));
+        }
         self.signals.set_next_due(self.due_first());
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
@@ -151,14 +174,16 @@ impl Ledger {
 
     /// When the first rest ends. A key that is being probed may be told any moment: a second.
     pub(super) fn soonest(&self, now: Timestamp) -> Option<Timestamp> {
-        let &(until, place) = self.due.first()?;
-        Some(self.expected(until, place, now).max(now))
+        // Suspects come first in the list, whenever their time is up.
+        let suspects = self.due.iter().take_while(|&&(due, _)| due == Timestamp::ZERO).count();
+        let first = self.due.iter().take(suspects + 1).map(|&(_, place)| self.expected(place, now)).min();
+        first.map(|soonest| soonest.max(now))
     }
 
     /// When a member that rests and was not tried comes free.
     pub(super) fn due_untried(&self, tried: &Tried, now: Timestamp) -> Option<Timestamp> {
         let due = self.due.iter().filter(|&&(_, place)| !tried.contains(place)).take(2);
-        due.map(|&(until, place)| self.expected(until, place, now)).min()
+        due.map(|&(_, place)| self.expected(place, now)).min()
     }
 
     /// Whether a member that was not tried can serve now.
@@ -167,17 +192,63 @@ impl Ledger {
         open || (!tried.has_probed() && first_untried(&self.due, tried).is_some_and(|due| due <= now))
     }
 
-    fn expected(&self, until: Timestamp, place: u32, now: Timestamp) -> Timestamp {
-        let probing = self.cell(place).is_some_and(|cell| cell.health.state() == State::Probing);
-        if probing { until.min(now + std::time::Duration::from_secs(1)) } else { until }
+    fn expected(&self, place: u32, now: Timestamp) -> Timestamp {
+        let Some(Cell { health, .. }) = self.cell(place) else { return now };
+        let probing = health.state() == State::Probing;
+        if probing { health.until().min(now + std::time::Duration::from_secs(1)) } else { health.until() }
     }
 
-    /// A lease on a member whose rest is over, if there is one that this request may probe.
+    /// A lease on a member whose rest is over, or that needs a witness, if there is one that this request may probe.
     pub(super) fn probe(&mut self, tried: &Tried, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {
-        // One more than a request can have tried: behind those, the first will do.
-        let due = self.due.iter().take(Tried::MOST + 1).take_while(|&&(until, _)| until <= now);
-        let place = due.map(|&(_, place)| place).find(|&place| !tried.contains(place))?;
+        let due = self.due.iter().take_while(|&&(due, _)| due <= now).map(|&(_, place)| place);
+        let may = |&place: &u32| {
+            !tried.contains(place) && self.cell(place).is_some_and(|cell| cell.may_be_tried_by(caller))
+        };
+        let place = due.into_iter().find(may)?;
+        if self.clear_by_time(place, now) {
+            return self.lease_open(place, caller);
+        }
         self.probe_at(place, caller, now)
+    }
+
+    /// Ends a suspicion that nobody has borne out in its time. Answers whether there was one.
+    pub(super) fn clear_by_time(&mut self, place: u32, now: Timestamp) -> bool {
+        let Some(health) = self.cell(place).map(|cell| cell.health) else { return false };
+        let over = health.is_cleared_by_time(now);
+        if over {
+            self.install(place, health.acquitted(self.next_step()), now);
+        }
+        over
+    }
+
+    /// Remembers whose request has made a member suspect: that caller cannot be the witness.
+    pub(super) fn accuse(&mut self, place: u32, caller: Option<Caller>) {
+        if let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) {
+            cell.accuser = caller;
+        }
+    }
+
+    /// Remembers who strikes a member without owning it. Answers whether it is the first time since the member last proved
+    /// itself (I22).
+    pub(super) fn note_striker(&mut self, place: u32, caller: Caller) -> bool {
+        let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) else { return false };
+        let first = !cell.strikers.contains(&caller) && cell.strikers.len() < Cell::MOST_STRIKERS;
+        if first {
+            cell.strikers.push(caller);
+        }
+        first
+    }
+
+    /// A member has proved itself.
+    pub(super) fn forgive(&mut self, place: u32) {
+        if let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) {
+            cell.strikers.clear();
+        }
+    }
+
+    /// The health of a member if it is still what an accusation made of it at step `changed`.
+    pub(super) fn standing_accused(&self, place: u32, changed: Step) -> Option<Health> {
+        self.cell(place).map(|cell| cell.health).filter(|health| health.changed() == changed)
     }
 
     fn probe_at(&mut self, place: u32, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {
@@ -241,6 +312,12 @@ impl Ledger {
 /// When the first member comes free that was not tried. A request has tried few, so this looks at few.
 pub(super) fn first_untried(due: &BTreeSet<(Timestamp, u32)>, tried: &Tried) -> Option<Timestamp> {
     due.iter().find(|&&(_, place)| !tried.contains(place)).map(|&(until, _)| until)
+}
+
+/// How often the open members have been used, as the first of them tells: a strategy keeps them about even.
+pub(super) fn level(roster: &Roster) -> u64 {
+    let first = roster.open.at_or_after(0, |_| u64::MAX).and_then(|place| roster.member(place));
+    first.map_or(0, |member| member.word.counts().1)
 }
 
 /// What a member's word must say for its health.

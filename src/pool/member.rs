@@ -8,11 +8,12 @@ use super::shared::Shared;
 use super::signals::Signals;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
+use crate::demand::Caller;
 use crate::origin::Origin;
 use crate::scrub::Scrubber;
 use crate::secret::{KeyId, Secret};
 use crate::select::Load;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
 const KEPT_SCRUBBERS: u32 = 4_096;
@@ -87,7 +88,12 @@ pub(crate) struct Member {
     pub(super) id: KeyId,
     pub(super) key: Key,
     scrubber: OnceLock<Scrubber>,
+    /// Uses in the word that were none.
+    skipped: AtomicU64,
 }
+
+/// The place of a key that is no member.
+const NOWHERE: u32 = u32::MAX;
 
 impl Member {
     pub(super) fn new(place: usize, id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
@@ -102,7 +108,35 @@ impl Member {
             id,
             key,
             scrubber: OnceLock::new(),
+            skipped: AtomicU64::new(0),
         }
+    }
+
+    /// A caller's own key that is not in the pool.
+    pub(super) fn stranger(id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
+        Self::new(NOWHERE as usize, id, key, shared)
+    }
+
+    pub(super) fn is_stranger(&self) -> bool {
+        self.place == NOWHERE
+    }
+
+    /// The caller that presents this key. The id is a keyed hash, so nobody can choose to be taken for another.
+    pub(super) fn caller(&self) -> Caller {
+        Caller(self.id.short())
+    }
+
+    /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until
+    /// it has caught up. Only under the pool's lock.
+    pub(super) fn catch_up(&self, level: u64) {
+        let missed = level.saturating_sub(self.word.counts().1);
+        self.word.skip(missed);
+        self.skipped.fetch_add(missed, Ordering::Relaxed);
+    }
+
+    /// Requests that it has served, or serves.
+    pub(super) fn uses(&self) -> u64 {
+        self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
     }
 
     /// Counts the member among those that were used of late.

@@ -1,21 +1,34 @@
 //! The members of a pool at one moment, and which of them are open.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
 use super::member::Member;
+use crate::secret::KeyId;
 
 /// Replaced as a whole when keys come or go; readers keep the one they have.
 #[derive(Debug)]
 pub(crate) struct Roster {
     pub(super) members: Box<[Option<Arc<Member>>]>,
     pub(super) open: Bitmap,
+    /// The members by their ids, where callers present keys.
+    places: HashMap<KeyId, u32>,
 }
 
 impl Roster {
     pub(super) fn new(members: Box<[Option<Arc<Member>>]>) -> Self {
         let open = Bitmap::new(members.len());
-        Self { members, open }
+        Self { members, open, places: HashMap::new() }
+    }
+
+    /// The same, able to [`find`](Self::find) members.
+    pub(super) fn indexed(self, places: HashMap<KeyId, u32>) -> Self {
+        Self { places, ..self }
+    }
+
+    pub(super) fn find(&self, id: KeyId) -> Option<&Arc<Member>> {
+        self.member(*self.places.get(&id)? as usize)
     }
 
     #[inline]

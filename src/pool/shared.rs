@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
+use super::commune::{Accusation, Commune};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(super) random: Random,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) max_keys: usize,
+    pub(super) commune: Option<Commune>,
 }
 
 /// How a member is chosen.
@@ -91,7 +93,9 @@ impl Shared {
     /// Takes note that a lease which was handed over serves this request.
     pub(super) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
         tried.note(lease.member.place, lease.probe);
-        lease.member.note_use(&self.signals, now);
+        if !lease.member.is_stranger() {
+            lease.member.note_use(&self.signals, now);
+        }
     }
 
     /// A member that has been entered, and the step for its lease.
@@ -149,29 +153,41 @@ impl Shared {
 
     /// Acts on what an answer said about the key of a lease.
     #[cold]
-    pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) {
+    pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) -> Option<Accusation> {
         let draw = self.random.derive(now.nanos() ^ lease.step ^ u64::from(lease.member.place) << 32);
-        self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)));
+        self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)))
     }
 
-    fn settle_locked(&self, ledger: &mut Ledger, lease: &Lease, verdict: &Verdict, (now, draw): (Timestamp, u64)) {
+    /// In a commune, answers what a refusal has done to a key that is not the caller's.
+    fn settle_locked(
+        &self,
+        ledger: &mut Ledger,
+        lease: &Lease,
+        verdict: &Verdict,
+        (now, draw): (Timestamp, u64),
+    ) -> Option<Accusation> {
         // A key that was removed meanwhile has no health: nothing happens to it, and the caller gets the answer.
-        let Some(before) = ledger.health_of(&lease.member) else { return };
+        let before = ledger.health_of(&lease.member)?;
         match verdict.outcome {
-            Outcome::Accepted => self.calm(ledger),
+            Outcome::Accepted if lease.proves() => self.calm(ledger),
             Outcome::Throttled => lease.member.note_throttle(now),
             _ => {}
         }
         let spared = ledger.journal.is_outage() && verdict.hint.is_none() && verdict.outcome != Outcome::Accepted;
         let judged = if spared { Verdict::new(Outcome::Aborted) } else { *verdict };
-        let after = before.judged(&judged, lease.step, &ledger.judge(now, draw));
-        self.journal(
-            ledger,
-            lease,
-            verdict,
-            Failure { outcome: verdict.outcome, before, step: after.changed(), at: now },
-        );
+        let after = if self.commune.is_some() {
+            Self::attribute(ledger, lease, before, &judged, (now, draw))
+        } else {
+            before.judged(&judged, lease.step, &ledger.judge(now, draw))
+        };
+        // Who may be to blame is not known yet.
+        let accused = self.commune.is_some() && lease.is_foreign() && verdict.outcome == Outcome::Rejected;
+        if !accused {
+            let failure = Failure { outcome: verdict.outcome, before, step: after.changed(), at: now };
+            self.journal(ledger, lease, verdict, failure);
+        }
         ledger.install(lease.member.place, after, now);
+        (accused && after != before).then(|| Accusation::new(lease.member.place, before, after))
     }
 
     /// Failures that no hint explains, and that struck the key or are the service's, may be the beginning of an outage.

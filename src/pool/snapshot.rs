@@ -49,6 +49,8 @@ pub struct MemberSnapshot {
     pub throttles_today: u32,
     /// Rejections in a row.
     pub rejections: u32,
+    /// How often its answers have retired it, in a commune, where it comes back once it has proved itself.
+    pub retirements: u32,
     /// Requests that it serves now.
     pub in_flight: u32,
     /// Requests that it has served, or serves.
@@ -83,7 +85,7 @@ impl MemberSnapshot {
     fn take(cell: &Cell, now: Timestamp) -> Self {
         let (member, health) = (&cell.member, cell.health);
         let (throttles, rejections) = health.strikes();
-        let (in_flight, uses) = member.word.counts();
+        let (in_flight, _) = member.word.counts();
         Self {
             id: member.id,
             key: member.key.secret.masked(),
@@ -91,12 +93,13 @@ impl MemberSnapshot {
             state: health.state(),
             reason: health.reason(),
             since: cell.since,
-            until: (health.state() == State::Resting).then(|| health.until()),
+            until: matches!(health.state(), State::Resting | State::Suspect).then(|| health.until()),
             throttles,
             throttles_today: member.throttles(now),
             rejections,
+            retirements: health.retirements(),
             in_flight,
-            uses,
+            uses: member.uses(),
         }
     }
 
@@ -104,6 +107,7 @@ impl MemberSnapshot {
         let reason = self.reason.map(|reason| reason.to_string()).unwrap_or_default();
         match self.until {
             Some(until) if until > now => format!("{reason}, {} s to go", (until - now).as_secs_f64().ceil()),
+            Some(_) if self.state == State::Suspect => reason,
             Some(_) => format!("{reason}, next request probes"),
             None => reason,
         }

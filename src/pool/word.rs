@@ -47,6 +47,17 @@ impl Word {
         Self(AtomicU64::new(standing.bits()))
     }
 
+    /// Counts uses that were none, so that a member which was away is not used until it has caught up with the others.
+    pub(crate) fn skip(&self, uses: u64) {
+        self.0.fetch_add(uses.wrapping_mul(USE), Ordering::Relaxed);
+    }
+
+    /// Whether anybody is let in.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & CLOSED == 0
+    }
+
     /// Counts one request more, if the member is open.
     #[inline]
     pub(crate) fn enter(&self) -> bool {

@@ -129,6 +129,34 @@ impl Provider {
         Self { dialect, ..self }
     }
 
+    /// The same with other calls that [prove](Self::proof) a key.
+    #[must_use]
+    pub const fn proven_by(mut self, calls: &'static [Endpoint]) -> Self {
+        self.proof = calls;
+        self
+    }
+
+    /// The same with other calls that are [shared](Self::shared).
+    #[must_use]
+    pub const fn sharing(mut self, calls: &'static [Endpoint]) -> Self {
+        self.shared = calls;
+        self
+    }
+
+    /// The same with other [request headers](Self::request_headers) that go out with somebody else's key, in lower case.
+    #[must_use]
+    pub const fn sending(mut self, headers: &'static [&'static str]) -> Self {
+        self.request_headers = headers;
+        self
+    }
+
+    /// The same with other [response headers](Self::response_headers) that come back with somebody else's key, in lower case.
+    #[must_use]
+    pub const fn returning(mut self, headers: &'static [&'static str]) -> Self {
+        self.response_headers = headers;
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub const fn name(&self) -> &'static str {

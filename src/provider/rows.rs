@@ -15,6 +15,15 @@ const CHAT: &[Endpoint] = &[
     Endpoint::new("POST", "/embeddings"),
 ];
 
+/// What a server that nobody here knows may offer of the usual calls. `/v1` keeps `/threads/…/messages` out.
+const CUSTOM_CALLS: &[Endpoint] = &[
+    Endpoint::new("POST", "/chat/completions"),
+    Endpoint::new("POST", "/completions"),
+    Endpoint::new("POST", "/embeddings"),
+    Endpoint::new("POST", "/v1/messages"),
+    Endpoint::new("POST", "/v1/responses"),
+];
+
 const OPENROUTER_CALLS: &[Endpoint] = &[
     Endpoint::new("POST", "/chat/completions"),
     Endpoint::new("POST", "/completions"),
@@ -156,8 +165,8 @@ impl Provider {
         placement: Placement::Bearer,
         dialect: Dialect::OpenAi,
         queries: QUERIES,
-        proof: CHAT,
-        shared: CHAT,
+        proof: CUSTOM_CALLS,
+        shared: CUSTOM_CALLS,
         request_headers: ASKED,
         response_headers: ANSWERED,
         plain: false,

@@ -6,21 +6,42 @@ use http_body::Body;
 use super::Landed;
 use super::body::ResponseBody;
 use super::hygiene;
-use super::layer::Settings;
+use super::party;
 use super::refusal::{Refusal, seconds};
 use crate::clock::Timestamp;
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::pool::{Exhausted, Lease};
+use crate::provider::Provider;
 
 /// Whether the inner client followed a redirect away from the key's origin.
 pub(super) fn has_strayed(head: &response::Parts, origin: &Origin) -> bool {
     head.extensions.get::<Landed>().is_some_and(|landed| !origin.is_origin_of(&landed.0))
 }
 
+/// Whose key an answer was got with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// The operator's.
+    Pool,
+    /// The caller's own, in a commune.
+    Caller,
+    /// Another caller's.
+    Another,
+}
+
+/// Whether the caller may not have an answer, because it speaks of a key that is not the caller's.
+pub(super) fn is_withheld(owner: Owner, status: StatusCode, verdict: &Verdict) -> bool {
+    match owner {
+        Owner::Pool => speaks_of_key(status, verdict),
+        Owner::Caller => false,
+        Owner::Another => party::is_refusal(status, verdict) || speaks_of_key(status, verdict),
+    }
+}
+
 /// Whether an answer tells more about our key than about the request (I14): the caller can do nothing with it. A 429 is
 /// something that callers understand, whatever it is for.
-pub(super) fn speaks_of_key(status: StatusCode, verdict: &Verdict) -> bool {
+fn speaks_of_key(status: StatusCode, verdict: &Verdict) -> bool {
     let ours = match verdict.outcome {
         Outcome::Rejected => true,
         Outcome::QuotaSpent => status != StatusCode::TOO_MANY_REQUESTS,
@@ -35,9 +56,17 @@ pub(super) fn speaks_of_rest(verdict: &Verdict) -> bool {
 }
 
 /// Removes what belongs to the connection or to the key's owner, and masks echoes of the key.
-pub(super) fn clean(settings: &Settings, head: &mut response::Parts, lease: &Lease) -> Result<(), Refusal> {
+pub(super) fn clean(
+    provider: &Provider,
+    head: &mut response::Parts,
+    (owner, scrubs): (Owner, bool),
+    lease: &Lease,
+) -> Result<(), Refusal> {
     hygiene::response(&mut head.headers);
-    if !settings.scrub {
+    if owner == Owner::Another {
+        hygiene::only(&mut head.headers, provider.response_headers());
+    }
+    if !scrubs {
         return Ok(());
     }
     if is_encoded(&head.headers) {

@@ -26,6 +26,7 @@ pin_project! {
         watch: Option<Watch>,
         scrubbing: Option<Scrubbing>,
         served: Option<Served>,
+        trailers: bool,
     }
 }
 
@@ -45,32 +46,35 @@ impl<R: Body> ResponseBody<R> {
 
     /// A body of our own.
     pub(super) fn own(bytes: Bytes) -> Self {
-        Self { source: Source::Own { bytes: Some(bytes) }, lease: None, watch: None, scrubbing: None, served: None }
+        Self::new(Source::Own { bytes: Some(bytes) })
+    }
+
+    fn new(source: Source<R>) -> Self {
+        Self { source, lease: None, watch: None, scrubbing: None, served: None, trailers: true }
     }
 }
 
 impl<R: Body + Unpin> ResponseBody<R> {
     /// A body that has nothing to do with the pool.
     pub(super) fn pass(body: R) -> Self {
-        Self {
-            source: Source::Inner { body: Prefixed::from(body) },
-            lease: None,
-            watch: None,
-            scrubbing: None,
-            served: None,
-        }
+        Self::new(Source::Inner { body: Prefixed::from(body) })
     }
 
     /// The body of an answer got with a key, the lease of which it holds from now on.
     pub(super) fn served_by(body: Prefixed<R>, lease: Lease, served: Served) -> Self {
         // Nobody polls a body that says it is at its end.
         let lease = (!body.is_end_stream()).then_some(lease);
-        Self { source: Source::Inner { body }, lease, watch: None, scrubbing: None, served: Some(served) }
+        Self { lease, served: Some(served), ..Self::new(Source::Inner { body }) }
     }
 
     /// The same, telling the pool of errors among its events.
     pub(super) fn watched(self, watch: Option<Watch>) -> Self {
         Self { watch, ..self }
+    }
+
+    /// The same, ending with its data.
+    pub(super) fn without_trailers(self) -> Self {
+        Self { trailers: false, ..self }
     }
 
     /// The same, with echoes of the key masked.
@@ -92,10 +96,12 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         if let (Some(watch), Some(lease), Some(Ok(frame))) = (this.watch.as_mut(), this.lease.as_mut(), &frame) {
             lease.look(|now| frame.data_ref().and_then(|chunk| watch.see(chunk, now)));
         }
-        if !matches!(frame, Some(Ok(_))) || this.source.is_end_stream() {
-            *this.lease = None;
+        let failed = matches!(frame, Some(Err(_)));
+        if failed || frame.is_none() || this.source.is_end_stream() {
+            let lease = this.lease.take();
+            lease.filter(|_| !failed).iter_mut().for_each(Lease::complete);
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.filter(|frame| *this.trailers || !frame.as_ref().is_ok_and(Frame::is_trailers)))
     }
 
     fn is_end_stream(&self) -> bool {

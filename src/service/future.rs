@@ -115,7 +115,7 @@ where
                 let future = inner.call(Request::from_parts(head, ReplayBody::pass(body)));
                 Way::Pass { future }
             }
-            Ok(Route::Serve) => serve(inner, settings, Job::new(settings, head, body)),
+            Ok(Route::Serve(party)) => serve(inner, settings, Job::new(settings, head, body, party)),
         };
         Self { settings: Arc::clone(settings), way }
     }

@@ -9,7 +9,9 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 
 use super::body::ResponseBody;
+use super::hygiene;
 use super::layer::Settings;
+use super::party::Party;
 use super::peeking::Peeking;
 use super::refusal::Refusal;
 use super::replay::{Replay, ReplayBody, split};
@@ -27,6 +29,8 @@ pub(super) struct Job<B, R: Body> {
     inspected: usize,
     pub(super) tried: Tried,
     pub(super) lease: Option<Lease>,
+    /// On whose behalf, in a commune.
+    pub(super) party: Option<Party>,
     deadline: Timestamp,
     pub(super) waited: Duration,
     pub(super) repeats: u32,
@@ -57,17 +61,18 @@ where
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    pub(super) fn new(settings: &Settings, head: Parts, body: B) -> Self {
+    pub(super) fn new(settings: &Settings, head: Parts, body: B, party: Option<Party>) -> Self {
         let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
         let deadline = if patience.is_zero() { Timestamp::ZERO } else { settings.pool.now() + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
-        let passes = !settings.pool.has_choice() && settings.inspect.is_none();
+        let passes = !has_choice(settings, party.as_ref()) && settings.inspect.is_none();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
             demand: Demand::default(),
             inspected: 0,
             tried: Tried::default(),
             lease: None,
+            party,
             deadline,
             waited: Duration::ZERO,
             repeats: 0,
@@ -83,7 +88,7 @@ where
     pub(super) fn inspect(&mut self, settings: &Settings) -> bool {
         match self.ask(settings, None) {
             Inspection::Demand(demand) => {
-                self.demand = demand;
+                self.ask_for(demand);
                 true
             }
             Inspection::NeedsBody(bound) => {
@@ -96,10 +101,18 @@ where
     /// Finds out what the request asks for, once as much of its body is there as that takes.
     pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<()> {
         let body = ready!(self.replay.poll_ahead(cx, self.inspected));
-        if let Inspection::Demand(demand) = self.ask(settings, body.as_deref()) {
-            self.demand = demand;
-        }
+        let demand = match self.ask(settings, body.as_deref()) {
+            Inspection::Demand(demand) => demand,
+            Inspection::NeedsBody(_) => Demand::default(),
+        };
+        self.ask_for(demand);
         Poll::Ready(())
+    }
+
+    /// In a commune the caller is who presents the key, whatever else is said.
+    fn ask_for(&mut self, demand: Demand) {
+        let caller = self.party.as_ref().map(Party::caller);
+        self.demand = caller.map_or(demand.clone(), |caller| demand.caller(caller));
     }
 
     /// What the application said, or what the inspector finds. One that panics finds nothing.
@@ -115,13 +128,30 @@ where
 
     /// Looks for a key: takes it, waits for it, or gives up.
     pub(super) fn seek(&mut self, settings: &Settings, now: Timestamp) -> Next<R> {
+        if self.party.as_ref().is_some_and(|party| !self.may_share(settings, party)) {
+            return self.seek_own(settings, now);
+        }
         match settings.pool.checkout(&self.demand, &mut self.tried, now) {
             Ok(lease) => self.hold(settings, lease, now),
-            Err(exhausted) if exhausted.is_worth_waiting(self.deadline) => {
+            Err(exhausted) if self.party.is_none() && exhausted.is_worth_waiting(self.deadline) => {
                 Next::Wait(settings.pool.wait(&self.demand, &self.tried, self.deadline), now)
             }
-            Err(_) => Next::Done(self.concede(settings, now)),
+            Err(_) => self.seek_own(settings, now),
         }
+    }
+
+    /// The caller's own key, in a commune and if it was not tried yet; else there is none left.
+    fn seek_own(&mut self, settings: &Settings, now: Timestamp) -> Next<R> {
+        let own = self.party.as_ref().and_then(|party| party.own(&settings.pool, &mut self.tried, now));
+        match own {
+            Some(lease) => self.hold(settings, lease, now),
+            None => Next::Done(self.concede(settings, now)),
+        }
+    }
+
+    /// Whether the next attempt may be made with somebody else's key.
+    fn may_share(&self, settings: &Settings, party: &Party) -> bool {
+        party.shares() && (self.tried.count() == 0 || settings.pool.may_fail_over(&self.tried))
     }
 
     /// The waiting is over.
@@ -138,7 +168,10 @@ where
     }
 
     /// A key is of use only with a body to send, and a place to send it to: what could not be kept cannot be sent again.
-    fn hold(&mut self, settings: &Settings, lease: Lease, now: Timestamp) -> Next<R> {
+    fn hold(&mut self, settings: &Settings, mut lease: Lease, now: Timestamp) -> Next<R> {
+        if let Some(party) = &mut self.party {
+            party.note(&mut lease);
+        }
         if self.body.is_none() {
             self.body = self.replay.again();
         }
@@ -171,12 +204,21 @@ where
         if let Some(target) = self.target.take() {
             head.uri = target;
         }
-        settings.pool.slot().put(&mut head, self.lease.as_ref()?.value());
+        let lease = self.lease.as_ref()?;
+        if lease.is_foreign() && self.party.is_some() {
+            hygiene::foreign_request(&mut head.headers, settings.pool.provider().request_headers());
+        }
+        settings.pool.slot().put(&mut head, lease.value());
         Some(Request::from_parts(head, self.body.take()?))
     }
 
     /// Whether there may be another attempt: then the head and a client for it are kept.
     pub(super) fn can_repeat(&self, settings: &Settings) -> bool {
-        settings.pool.has_choice() && self.replay.possible()
+        has_choice(settings, self.party.as_ref()) && self.replay.possible()
     }
+}
+
+/// Whether there is more than one key that the request may be sent with.
+fn has_choice(settings: &Settings, party: Option<&Party>) -> bool {
+    settings.pool.has_choice() && party.is_none_or(Party::shares)
 }

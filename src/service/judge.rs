@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::time::Duration;
 
-use http::{Response, response};
+use http::{Response, StatusCode, response};
 use http_body::Body;
 
-use super::answer;
+use super::answer::{self, Owner};
 use super::body::ResponseBody;
 use super::job::{Job, Next};
 use super::layer::Settings;
+use super::party::Party;
 use super::peek::Prefixed;
 use super::peeking::Peeking;
 use super::refusal::Refusal;
@@ -19,6 +20,7 @@ use crate::classify::{Answer, Peek};
 use crate::clock::Timestamp;
 use crate::guard::guarded;
 use crate::outcome::{Fault, Outcome, Verdict};
+use crate::pool::Lease;
 
 /// Repeats after the first attempt that the provider may have processed, or that rest nobody (I23).
 const MOST_REPEATS: u32 = 2;
@@ -47,10 +49,18 @@ where
             self.lease = None;
             return Next::Done(Refusal::Redirected.response(settings.pool.provider()));
         }
-        match guarded(|| settings.classify.peek(head.status, &head.headers)).unwrap_or(Peek::Nothing) {
+        match self.look_for(settings, &head) {
             Peek::Nothing => self.judge(settings, head, Prefixed::from(body), &[]),
             peek => Next::Peek(Peeking::new((head, body), peek, self.lease.take(), &settings.classify)),
         }
+    }
+
+    /// How much of the answer's body the verdict needs.
+    fn look_for(&self, settings: &Settings, head: &response::Parts) -> Peek {
+        let peek = guarded(|| settings.classify.peek(head.status, &head.headers)).unwrap_or(Peek::Nothing);
+        let party = self.party.as_ref().and(self.lease.as_ref());
+        let wants_body = peek == Peek::Nothing && party.is_some_and(|lease| Party::wants_body(lease, head));
+        if wants_body { Peek::Body } else { peek }
     }
 
     /// As much of the answer's body as the verdict needs has come.
@@ -66,9 +76,15 @@ where
         // A classifier that panics has said nothing about the key.
         let verdict = guarded(|| settings.classify.answer(&answer)).unwrap_or(Verdict::new(Outcome::CallerFault));
         if let Some(lease) = self.lease.as_mut() {
+            if self.party.is_some() {
+                Party::doubt(lease, &head, seen);
+            }
             lease.settle(&verdict, now);
+            if let Some(party) = &mut self.party {
+                party.weigh(&settings.pool, lease, (head.status, &verdict), now);
+            }
         }
-        let plan = self.plan(settings, &verdict, now);
+        let plan = self.plan(settings, Some(head.status), &verdict, now);
         if plan == Plan::Commit {
             return Next::Done(self.commit(settings, (head, body), &verdict, now));
         }
@@ -86,20 +102,32 @@ where
         let verdict = guarded(|| settings.classify.error(error)).unwrap_or(Verdict::new(Outcome::Unreachable));
         let is_unsent = guarded(|| (settings.never_sent)(error)).unwrap_or(false);
         let verdict = if is_unsent { verdict.unprocessed() } else { verdict };
-        if let Some(mut lease) = self.lease.take() {
+        if let Some(lease) = self.lease.as_mut() {
             lease.settle(&verdict, now);
         }
-        match self.plan(settings, &verdict, now) {
+        let plan = self.plan(settings, None, &verdict, now);
+        self.lease = None;
+        match plan {
             Plan::Commit => None,
             Plan::Rotate => Some(self.seek(settings, now)),
             Plan::Repeat(pause) => Some(Next::Pause(pause)),
         }
     }
 
-    fn plan(&mut self, settings: &Settings, verdict: &Verdict, now: Timestamp) -> Plan {
+    fn plan(
+        &mut self,
+        settings: &Settings,
+        status: Option<StatusCode>,
+        verdict: &Verdict,
+        now: Timestamp,
+    ) -> Plan {
         let pool = &settings.pool;
         if self.head.is_none() || !self.replay.possible() {
             return Plan::Commit;
+        }
+        let party = self.party.as_ref().zip(self.lease.as_ref());
+        if let Some(goes_on) = party.and_then(|(party, lease)| party.goes_on(lease, status, verdict)) {
+            return if goes_on { Plan::Rotate } else { Plan::Commit };
         }
         let repeatable = match (verdict.outcome, verdict.fault()) {
             (_, Some(Fault::Key)) if pool.may_fail_over(&self.tried) => return Plan::Rotate,
@@ -126,13 +154,25 @@ where
         if matches!(verdict.fault(), Some(Fault::Key | Fault::Service)) {
             settings.pool.give_up(now);
         }
+        // What the provider says about a caller's own key is truer for that caller than what the pool knows.
+        let own = self.lease.as_ref().is_some_and(|lease| self.owner(lease) == Owner::Caller);
+        let speaks_of_rest = answer::speaks_of_rest(verdict) && !own;
         match self.keep(settings, answer, verdict) {
-            Some(mut response) if answer::speaks_of_rest(verdict) => {
+            Some(mut response) if speaks_of_rest => {
                 answer::retry_after(&mut response, &settings.pool.exhausted(now), now);
                 response
             }
             Some(response) => response,
             None => Refusal::exhausted(&settings.pool.exhausted(now), now).response(settings.pool.provider()),
+        }
+    }
+
+    /// Whose key a lease is on.
+    fn owner(&self, lease: &Lease) -> Owner {
+        match &self.party {
+            None => Owner::Pool,
+            Some(_) if lease.is_foreign() => Owner::Another,
+            Some(_) => Owner::Caller,
         }
     }
 
@@ -144,10 +184,12 @@ where
         verdict: &Verdict,
     ) -> Option<Response<ResponseBody<R>>> {
         let lease = self.lease.take()?;
-        if answer::speaks_of_key(head.status, verdict) {
+        let owner = self.owner(&lease);
+        if answer::is_withheld(owner, head.status, verdict) {
             return None;
         }
-        if let Err(refusal) = answer::clean(settings, &mut head, &lease) {
+        let scrubs = settings.scrub || owner == Owner::Another;
+        if let Err(refusal) = answer::clean(settings.pool.provider(), &mut head, (owner, scrubs), &lease) {
             return Some(refusal.response(settings.pool.provider()));
         }
         let served = Served { key: lease.key_id(), attempts: self.tried.count() as u32, waited: self.waited };
@@ -155,8 +197,9 @@ where
             head.extensions.insert(served);
         }
         let watch = Watch::new(&head.headers, &settings.classify);
-        let scrubber = settings.scrub.then(|| lease.scrubber());
+        let scrubber = scrubs.then(|| lease.scrubber());
         let body = ResponseBody::served_by(body, lease, served).watched(watch).scrubbed(scrubber);
+        let body = if owner == Owner::Another { body.without_trailers() } else { body };
         Some(Response::from_parts(head, body))
     }
 

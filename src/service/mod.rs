@@ -15,9 +15,11 @@ mod hygiene;
 mod job;
 mod judge;
 mod layer;
+mod party;
 mod peek;
 mod peeking;
 mod prepare;
+mod proof;
 mod refusal;
 mod replay;
 #[cfg(not(key_commune_loom))]

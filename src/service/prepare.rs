@@ -7,39 +7,43 @@ use http::uri::PathAndQuery;
 
 use super::hygiene::{self, Rules};
 use super::layer::Settings;
+use super::party::Party;
 use super::refusal::Refusal;
 use crate::origin::check_path;
 
 /// Where a request goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Route {
-    /// To the pool's origin, with a key.
-    Serve,
+    /// To the pool's origin, with a key; in a commune, on somebody's behalf.
+    Serve(Option<Party>),
     /// To another origin, untouched.
     Pass,
 }
 
 /// Routes a request; one that is to be served is made fit for a key.
 pub(super) fn prepare(settings: &Settings, head: &mut Parts) -> Result<Route, Refusal> {
-    let route = route(settings, head)?;
-    if route == Route::Serve {
-        strip(settings, head);
+    if !is_ours(settings, head)? {
+        return Ok(Route::Pass);
     }
-    Ok(route)
+    let commune = settings.pool.is_commune();
+    let party = commune.then(|| Party::read(settings, head, settings.pool.now())).transpose()?;
+    strip(settings, head);
+    Ok(Route::Serve(party))
 }
 
-fn route(settings: &Settings, head: &mut Parts) -> Result<Route, Refusal> {
+/// Whether a request is for the pool's origin.
+fn is_ours(settings: &Settings, head: &mut Parts) -> Result<bool, Refusal> {
     if settings.rebase {
-        return rebase(settings, head).map(|()| Route::Serve);
+        return rebase(settings, head).map(|()| true);
     }
     let origin = settings.pool.origin();
     match head.uri.authority() {
         None => Err(Refusal::NoOrigin),
-        Some(_) if !origin.is_origin_of(&head.uri) => Ok(Route::Pass),
+        Some(_) if !origin.is_origin_of(&head.uri) => Ok(false),
         Some(_) if hygiene::is_upgrade(head) => Err(Refusal::Upgrade),
         Some(_) => {
             check_path(head.uri.path_and_query().map_or("/", PathAndQuery::as_str))?;
-            Ok(if origin.covers(&head.uri) { Route::Serve } else { Route::Pass })
+            Ok(origin.covers(&head.uri))
         }
     }
 }

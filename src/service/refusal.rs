@@ -10,8 +10,9 @@ use http_body::Body;
 use super::body::ResponseBody;
 use crate::clock::Timestamp;
 use crate::origin::PathError;
-use crate::pool::Exhausted;
+use crate::pool::{Denied, Exhausted};
 use crate::provider::Provider;
+use crate::slot::SlotError;
 
 /// Why the layer answered by itself. Found in the extensions of its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,24 @@ pub enum Refusal {
     /// 503: the keys that this request could try were refused; others may serve the next one.
     #[error("the provider refused the API keys that were tried for this request")]
     Refused,
+    /// 401: callers of a commune must present a key of their own.
+    #[error("the request carries no API key; present your own")]
+    NoCredential,
+    /// 400: what the caller presented cannot be a key.
+    #[error(transparent)]
+    Credential(#[from] SlotError),
+    /// 400: what the caller presented is too short to be a key.
+    #[error("Key too short (minimum 16 characters)")]
+    KeyTooShort,
+    /// 400: what the caller presented is too long to be a key.
+    #[error("Key too long (maximum 256 characters)")]
+    KeyTooLong,
+    /// 429: this caller comes too often.
+    #[error("too many requests with this API key")]
+    TooOften {
+        /// How long until the next one is served.
+        retry_after: Duration,
+    },
     /// 502: the inner client followed a redirect to another origin with the key, which is now out of use.
     #[error("the HTTP client followed a redirect to another origin")]
     Redirected,
@@ -60,7 +79,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::WrongOrigin | Self::NoOrigin => StatusCode::MISDIRECTED_REQUEST,
-            Self::Path(_) => StatusCode::BAD_REQUEST,
+            Self::Path(_) | Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => StatusCode::BAD_REQUEST,
+            Self::NoCredential => StatusCode::UNAUTHORIZED,
+            Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
             Self::Exhausted { retry_after: None } | Self::Refused => StatusCode::SERVICE_UNAVAILABLE,
@@ -78,6 +99,9 @@ impl Refusal {
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
             Self::Refused => "keys_refused",
+            Self::NoCredential => "no_api_key",
+            Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => "invalid_api_key",
+            Self::TooOften { .. } => "rate_limit_exceeded",
             Self::Redirected => "redirected",
             Self::Encoded => "encoded_answer",
         }
@@ -86,6 +110,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Exhausted { retry_after } => *retry_after,
+            Self::TooOften { retry_after } => Some(*retry_after),
             Self::Refused => Some(Duration::ZERO),
             _ => None,
         }
@@ -99,11 +124,24 @@ impl Refusal {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if self == Self::NoCredential {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(wait) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds(wait));
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::TooShort => Self::KeyTooShort,
+            Denied::TooLong => Self::KeyTooLong,
+            Denied::Wait(retry_after) => Self::TooOften { retry_after },
+        }
     }
 }
 

@@ -1,0 +1,131 @@
+//! On whose behalf a request is served in a commune: which keys it may use, and what their refusals tell about whom.
+
+use http::request::Parts;
+use http::{HeaderName, StatusCode, response};
+
+use super::layer::Settings;
+use super::proof;
+use super::refusal::Refusal;
+use crate::clock::Timestamp;
+use crate::demand::Caller;
+use crate::outcome::{Fault, Outcome, Verdict};
+use crate::pool::{Accusation, KeyPool, Lease, Presented, Tried};
+use crate::provider::Endpoint;
+use crate::secret::Secret;
+use crate::slot::{Bearer, Header, Slot, SlotError};
+
+/// Where callers present their keys, beside the provider's own slot: whatever their client library was made for.
+const HEADERS: [Header; 3] = [
+    Header(HeaderName::from_static("x-api-key")),
+    Header(HeaderName::from_static("api-key")),
+    Header(HeaderName::from_static("x-goog-api-key")),
+];
+
+/// How many keys that are not the caller's may refuse a request before it goes on with the caller's own.
+const MOST_REFUSALS: u8 = 2;
+
+#[derive(Debug)]
+pub(super) struct Party {
+    presented: Presented,
+    /// Whether other people's keys may serve this call.
+    shares: bool,
+    /// Whether a clean success of this call proves a key.
+    proves: bool,
+    /// Whether the caller's own key has been tried.
+    was_own: bool,
+    refusals: u8,
+    accused: Vec<Accusation>,
+}
+
+impl Party {
+    /// Who sends this request, whose credential is taken out.
+    pub(super) fn read(settings: &Settings, head: &mut Parts, now: Timestamp) -> Result<Self, Refusal> {
+        let provider = settings.pool.provider();
+        let is_one_of = |calls: &[Endpoint]| calls.iter().any(|call| call.matches(&head.method, head.uri.path()));
+        let (shared, proves) = (is_one_of(provider.shared()), is_one_of(provider.proof()));
+        let secret = credential(settings.pool.slot(), head)?.ok_or(Refusal::NoCredential)?;
+        let presented = settings.pool.present(secret, now)?;
+        let shares = shared && presented.shares();
+        Ok(Self { presented, shares, proves, was_own: false, refusals: 0, accused: Vec::new() })
+    }
+
+    pub(super) fn caller(&self) -> Caller {
+        self.presented.caller()
+    }
+
+    /// Whether other people's keys may serve this request.
+    pub(super) fn shares(&self) -> bool {
+        self.shares && self.refusals < MOST_REFUSALS
+    }
+
+    /// The caller's own key, if it was not tried yet: the last resort.
+    pub(super) fn own(&self, pool: &KeyPool, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
+        (!self.was_own).then(|| pool.checkout_own(&self.presented, tried, now))
+    }
+
+    /// Takes note of a key that is about to be used for this request.
+    pub(super) fn note(&mut self, lease: &mut Lease) {
+        lease.set_proves(self.proves);
+        self.was_own |= self.presented.owns(lease);
+    }
+
+    /// Whether more of the answer must be seen than its head before it proves anything.
+    pub(super) fn wants_body(lease: &Lease, head: &response::Parts) -> bool {
+        head.status.is_success() && lease.wants_proof() && proof::is_json(head)
+    }
+
+    /// An answer that proves nothing is nobody's success.
+    pub(super) fn doubt(lease: &mut Lease, head: &response::Parts, seen: &[u8]) {
+        if head.status.is_success() && lease.wants_proof() {
+            lease.set_proves(proof::is_proof(head, seen));
+        }
+    }
+
+    /// Draws from the answer what it says about those whose keys were tried.
+    pub(super) fn weigh(
+        &mut self,
+        pool: &KeyPool,
+        lease: &mut Lease,
+        (status, verdict): (StatusCode, &Verdict),
+        now: Timestamp,
+    ) {
+        if lease.is_foreign() {
+            self.refusals += u8::from(is_refusal(status, verdict));
+            self.accused.extend(lease.take_accusation());
+        } else if self.refusals > 0 && is_refusal(status, verdict) {
+            pool.acquit(&std::mem::take(&mut self.accused), &self.presented, now);
+        } else if !self.accused.is_empty() && verdict.outcome == Outcome::Accepted {
+            pool.convict(&std::mem::take(&mut self.accused), &self.presented, now);
+        }
+    }
+
+    /// Whether the request goes on with another key after this answer; `None` if that does not depend on whose key it was.
+    pub(super) fn goes_on(&self, lease: &Lease, status: Option<StatusCode>, verdict: &Verdict) -> Option<bool> {
+        let refused = status.is_some_and(|status| is_refusal(status, verdict)) || verdict.fault() == Some(Fault::Key);
+        match (lease.is_foreign(), refused) {
+            (true, true) => Some(true),
+            // A key that was rejected does not help its owner to other people's (I17); one that only rests may.
+            (false, true) => Some(verdict.outcome == Outcome::Throttled && self.shares && self.refusals == 0),
+            (_, false) if self.shares() => None,
+            (_, false) => Some(false),
+        }
+    }
+}
+
+/// Whether an answer turns the key down, or the caller: which of them is not known where the key is not the caller's.
+pub(super) fn is_refusal(status: StatusCode, verdict: &Verdict) -> bool {
+    verdict.outcome == Outcome::Rejected || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+}
+
+/// Takes the caller's credential out, wherever it stands. Several are one if they are the same.
+fn credential(slot: &dyn Slot, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
+    let mut found = slot.take(head)?;
+    for other in [&Bearer as &dyn Slot, &HEADERS[0], &HEADERS[1], &HEADERS[2]] {
+        match (other.take(head)?, &found) {
+            (Some(one), Some(two)) if one != *two => return Err(SlotError::Several),
+            (Some(one), None) => found = Some(one),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
