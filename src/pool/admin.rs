@@ -145,7 +145,8 @@ impl Shared {
         if ledger.ids.len() < self.max_keys {
             return true;
         }
-        let retired = |cell: &&Cell| matches!(cell.health.reason(), Some(Reason::Outcome(_))) && cell.health.is_retired();
+        let retired =
+            |cell: &&Cell| matches!(cell.health.reason(), Some(Reason::Outcome(_))) && cell.health.is_retired();
         let longest = ledger.cells.iter().flatten().filter(retired).min_by_key(|cell| cell.since);
         longest.map(|cell| cell.member.id).is_some_and(|id| self.remove(ledger, id))
     }

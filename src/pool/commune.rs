@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ledger::Ledger;
 use super::lease::Lease;
+use super::ledger::Ledger;
 use super::member::Member;
 use super::shared::Shared;
 use super::tried::Tried;
@@ -116,7 +116,8 @@ impl KeyPool {
 
     /// A request that keys had refused was accepted with the caller's own: they deserved their strikes.
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
-        self.0.with(|ledger| accused.iter().for_each(|accusation| convict(ledger, accusation, presented.caller(), now)));
+        self.0
+            .with(|ledger| accused.iter().for_each(|accusation| convict(ledger, accusation, presented.caller(), now)));
     }
 }
 

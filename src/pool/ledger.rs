@@ -44,8 +44,9 @@ impl Cell {
     }
 
     /// Whether a request on behalf of `caller` may try whether the key works.
-    fn may_be_tried_by(&self, caller: Option<Caller>) -> bool {
-        self.health.state() != State::Suspect || caller.is_some_and(|caller| self.accuser != Some(caller))
+    fn may_be_tried_by(&self, caller: Option<Caller>, now: Timestamp) -> bool {
+        let is_witness = caller.is_some_and(|caller| self.accuser != Some(caller));
+        self.health.state() != State::Suspect || is_witness || self.health.is_cleared_by_time(now)
     }
 }
 
@@ -202,7 +203,7 @@ impl Ledger {
     pub(super) fn probe(&mut self, tried: &Tried, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {
         let due = self.due.iter().take_while(|&&(due, _)| due <= now).map(|&(_, place)| place);
         let may = |&place: &u32| {
-            !tried.contains(place) && self.cell(place).is_some_and(|cell| cell.may_be_tried_by(caller))
+            !tried.contains(place) && self.cell(place).is_some_and(|cell| cell.may_be_tried_by(caller, now))
         };
         let place = due.into_iter().find(may)?;
         if self.clear_by_time(place, now) {

@@ -114,13 +114,7 @@ where
         }
     }
 
-    fn plan(
-        &mut self,
-        settings: &Settings,
-        status: Option<StatusCode>,
-        verdict: &Verdict,
-        now: Timestamp,
-    ) -> Plan {
+    fn plan(&mut self, settings: &Settings, status: Option<StatusCode>, verdict: &Verdict, now: Timestamp) -> Plan {
         let pool = &settings.pool;
         if self.head.is_none() || !self.replay.possible() {
             return Plan::Commit;

@@ -5,6 +5,7 @@ mod attacks;
 mod classify;
 #[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
 mod clients;
+mod commune;
 mod floors;
 mod hints;
 mod manifest;

@@ -14,7 +14,7 @@ use key_commune::health::Penalties;
 use key_commune::pool::{Builder, Exhausted, Key, KeyPool, Lease, Tried};
 use key_commune::provider::Provider;
 
-pub(crate) use client::{CHAT, assert_idle, client, fetch, in_flight, post, read, send, to};
+pub(crate) use client::{CHAT, Got, assert_idle, client, fetch, in_flight, post, read, send, to};
 pub(crate) use stepped::{Step, Stepped, map};
 pub(crate) use upstream::{Call, Oops, Seen, Upstream, answer, events, ok, revoked, streamed, throttled};
 

@@ -1,0 +1,212 @@
+//! Whose fault a refusal was: the key's, or the caller's (I22).
+
+use std::sync::Arc;
+
+use key_commune::health::State;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
+
+use super::{World, chat, is_one_of};
+use crate::support::{Seen, Upstream, answer, assert_idle, client, fetch, key, ok, revoked, throttled};
+
+/// A request of caller 1 that meets key 0 while it is refused; answers whether it did.
+async fn accuse(world: &World) {
+    world.refuses(&[0]);
+    while world.state(0) == State::Active {
+        assert_eq!(world.chat(1).await.status, 200, "another key serves it");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_another_caller_meets_is_a_suspicion() {
+    let world = World::new(4);
+    accuse(&world).await;
+    let member = world.member(0).unwrap();
+    assert_eq!((member.state, member.rejections), (State::Suspect, 0));
+    let from = world.upstream.count();
+    for _ in 0..20 {
+        world.chat(1).await;
+    }
+    assert!(!world.used(from).contains(&0), "its accuser is no witness");
+}
+
+#[tokio::test]
+async fn a_witness_decides() {
+    for refused in [true, false] {
+        let world = World::new(4);
+        accuse(&world).await;
+        if !refused {
+            world.answers(|_| ok());
+        }
+        let from = world.upstream.count();
+        assert_eq!(world.chat(2).await.status, 200, "the witness is served, by another key if need be");
+        assert_eq!(world.used(from)[0], 0, "and it is the next caller that comes");
+        let member = world.member(0).unwrap();
+        let expected = if refused { (State::Resting, 1) } else { (State::Active, 0) };
+        assert_eq!((member.state, member.rejections), expected);
+    }
+}
+
+#[tokio::test]
+async fn the_owner_of_a_suspect_uses_only_that_and_decides_too() {
+    for refused in [true, false] {
+        let world = World::new(4);
+        accuse(&world).await;
+        if !refused {
+            world.answers(|_| ok());
+        }
+        let from = world.upstream.count();
+        assert_eq!(world.chat(0).await.status.as_u16(), if refused { 401 } else { 200 });
+        assert_eq!(world.used(from), [0]);
+        let member = world.member(0).unwrap();
+        let expected = if refused { (State::Resting, 1) } else { (State::Active, 0) };
+        assert_eq!((member.state, member.rejections), expected);
+    }
+}
+
+#[tokio::test]
+async fn without_a_witness_it_is_active_again_after_a_minute() {
+    let world = World::new(4);
+    accuse(&world).await;
+    world.answers(|_| ok());
+    world.pass(59);
+    world.chat(1).await;
+    assert_eq!(world.state(0), State::Suspect);
+    world.pass(2);
+    world.chat(1).await;
+    assert_eq!(world.state(0), State::Active);
+    accuse(&world).await;
+    world.pass(61);
+    world.answers(|_| ok());
+    let from = world.upstream.count();
+    for _ in 0..20 {
+        world.chat(0).await;
+    }
+    assert!(world.used(from).iter().any(|&number| number != 0), "and its owner is a member like all others");
+}
+
+/// A caller that makes every key fail: the marker is in its requests, not in its key.
+fn poisoned(status: u16, body: &'static str) -> impl Fn(&Seen) -> http::Response<crate::support::Stepped> + Clone {
+    move |seen| match seen.headers.get("accept-language").is_some_and(|value| value == "poison") {
+        true => answer(status, &[("content-type", "application/json")], body),
+        false => ok(),
+    }
+}
+
+async fn poison(world: &World, caller: usize) -> crate::support::Got {
+    let mut request = super::chat(caller);
+    request.headers_mut().insert("accept-language", http::HeaderValue::from_static("poison"));
+    world.send(request).await
+}
+
+#[tokio::test]
+async fn a_request_that_two_keys_and_its_own_refuse_is_the_callers_fault() {
+    let codes = [
+        (401, r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#),
+        (401, r#"{"error":{"message":"No such organization","code":"mismatched_organization"}}"#),
+        (403, r#"{"error":{"message":"You may not use this model"}}"#),
+    ];
+    for (status, body) in codes {
+        let world = World::new(5);
+        world.answers(poisoned(status, body));
+        let mut failures = 0;
+        while world.state(4) == State::Active {
+            let from = world.upstream.count();
+            let got = poison(&world, 4).await;
+            assert_eq!((got.status.as_u16(), got.text().as_str()), (status, body), "its own key's answer");
+            failures += world.upstream.count() - from;
+            assert!(failures <= 6, "{status}: it is on its own by then");
+        }
+        for victim in 0..4 {
+            let member = world.member(victim).unwrap();
+            assert_eq!((member.state, member.rejections), (State::Active, 0), "{status}");
+        }
+        let from = world.upstream.count();
+        for _ in 0..5 {
+            poison(&world, 4).await;
+        }
+        assert_eq!(world.used(from), [4; 5]);
+        assert_idle(&world.pool);
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_only_its_own_key_may_make_is_true_of_the_others() {
+    let world = World::new(5);
+    world.answers(|seen| if is_one_of(seen, &[4]) { ok() } else { revoked() });
+    for _ in 0..3 {
+        assert_eq!(world.chat(4).await.status, 200);
+    }
+    let struck: Vec<_> = (0..4).filter(|&victim| world.state(victim) == State::Resting).collect();
+    assert_eq!(struck.len() % 2, 0, "two at a time");
+    assert!(!struck.is_empty());
+    for victim in 0..4 {
+        assert!(world.member(victim).unwrap().rejections <= 1);
+    }
+    // One caller adds one strike to a key, however often it comes back (I22).
+    for _ in 0..100 {
+        world.pass(61);
+        assert_eq!(world.chat(4).await.status, 200);
+    }
+    for victim in 0..4 {
+        let member = world.member(victim).unwrap();
+        assert!(member.rejections <= 1 && member.state != State::Retired, "{}", world.pool.snapshot());
+        assert!(member.until.is_none_or(|until| until - world.pool.now() <= std::time::Duration::from_secs(60)));
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_throttle_rests_for_its_hint_and_strikes_once_per_caller() {
+    let world = World::new(3);
+    world.answers(|seen| match is_one_of(seen, &[2]) {
+        true => ok(),
+        false => answer(429, &[("retry-after", "20")], ""),
+    });
+    for round in 0..20 {
+        assert_eq!(world.chat(2).await.status, 200, "{round}");
+        for victim in 0..2 {
+            let member = world.member(victim).unwrap();
+            assert!(member.throttles <= 1, "{round}: {}", world.pool.snapshot());
+            assert!(member.until.is_none_or(|until| until - world.pool.now() <= std::time::Duration::from_secs(20)));
+        }
+        world.pass(21);
+    }
+    let other = World::new(3);
+    other.answers(|seen| if is_one_of(seen, &[0]) { throttled() } else { ok() });
+    while other.state(0) == State::Active {
+        other.chat(1).await;
+    }
+    other.pass(61);
+    other.chat(2).await;
+    assert_eq!(other.member(0).unwrap().throttles, 2, "another caller's strike counts");
+}
+
+#[tokio::test]
+async fn k_concurrent_failures_are_one_strike() {
+    for k in [1, 2, 10, 100, 1_000] {
+        for own in [true, false] {
+            let world = World::new(if own { 1 } else { 2 });
+            let all_are_here = Arc::new(Barrier::new(k));
+            let upstream = Upstream::new(move |mut call| {
+                let all_are_here = Arc::clone(&all_are_here);
+                async move {
+                    let seen = call.read().await;
+                    if call.number < k {
+                        all_are_here.wait().await;
+                    }
+                    Ok(if is_one_of(&seen, &[0]) { throttled() } else { ok() })
+                }
+            });
+            let client = client(&world.pool, &upstream);
+            let mut calls = JoinSet::new();
+            for _ in 0..k {
+                let client = client.clone();
+                calls.spawn(async move { fetch(&client, chat(usize::from(!own))).await });
+            }
+            let answers = calls.join_all().await;
+            assert!(own || answers.iter().all(|got| got.status == 200));
+            assert_eq!(world.member(0).unwrap().throttles, u32::from(own || upstream.uses(&key(0)) > 0), "{k}");
+            assert_idle(&world.pool);
+        }
+    }
+}
