@@ -64,15 +64,18 @@ pub(crate) struct Serve {
     /// path of a request begins (…/v1 and /v1/models), that part is written once
     #[arg(long, value_name = "URL", required_unless_present = "provider")]
     pub(crate) upstream: Option<String>,
-    /// Whose keys serve: those given here (private)
-    #[arg(long, value_name = "MODE", default_value = "private", value_parser = mode)]
-    pub(crate) mode: String,
+    /// Whose keys serve. Default: private if a key is given, else commune
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) mode: Option<Mode>,
     /// Whose API it is: where keys go in a request and how refusals read. Default: told by the host of --upstream, else
     /// custom, which speaks as OpenAI does
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
     #[command(flatten)]
     pub(crate) keys: KeySources,
+    /// The most keys that share a commune. Beyond it callers are served with their own key
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_keys: u32,
     /// Header that carries the key, if it is not the provider's usual one
     #[arg(long, value_name = "NAME")]
     pub(crate) auth_header: Option<String>,
@@ -120,6 +123,15 @@ pub(crate) struct KeySources {
     pub(crate) environment: Option<String>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The operator's: callers need none
+    Private,
+    /// The callers' own: each presents a key, and once that has worked, is served with any key of all callers. Owners of
+    /// keys can see what is sent with them
+    Commune,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
@@ -162,14 +174,6 @@ fn problem(error: &clap::Error) -> Problem {
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     numeric.as_deref().unwrap_or(text).parse().map_err(|_| "an IP address and a port are needed, as in 127.0.0.1:8080")
-}
-
-fn mode(text: &str) -> Result<String, &'static str> {
-    match text {
-        "private" => Ok(text.into()),
-        "commune" => Err("communes are not available yet; the one mode is private"),
-        _ => Err("the one mode is private"),
-    }
 }
 
 fn span(text: &str) -> Result<Duration, Problem> {

@@ -14,16 +14,18 @@
 //!
 //! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`), `server`
 //! and `wire` (connections and signals), `plane` (one request), `upstream` with `tls` (the client below the layer),
-//! `idle` (bodies that stand still), `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
+//! `census` and `index` (what the proxy says of itself), `idle` (bodies that stand still), `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to who starts it")]
 
 mod answer;
+mod census;
 mod cli;
 mod demo;
 mod door;
 mod failure;
 mod fake;
 mod idle;
+mod index;
 mod keys;
 mod log;
 mod plane;

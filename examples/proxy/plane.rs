@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -12,7 +12,6 @@ use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use key_commune::health::State;
 use key_commune::{KeyCommune, KeyPool};
 use memchr::memmem;
 use tokio::time::Instant;
@@ -20,13 +19,12 @@ use tower::{Layer, Service as _};
 use tracing::{Level, debug, enabled};
 
 use crate::answer::{Body, json, refusal};
+use crate::census::Census;
 use crate::door::Door;
 use crate::idle::{Idle, Progress};
+use crate::index;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
-
-/// How long an answer about the pool's health is repeated. Finding it out looks at every key.
-const FRESH: Duration = Duration::from_millis(500);
 
 /// The service that hyper's server calls.
 #[derive(Clone)]
@@ -40,7 +38,7 @@ struct Shared {
     /// Made anew with every start, so that a request that comes back is known.
     token: String,
     via: HeaderValue,
-    health: Mutex<Option<(Instant, bool)>>,
+    census: Census,
 }
 
 impl Plane {
@@ -49,8 +47,8 @@ impl Plane {
         let client = layer.layer(Upstream::new(tls, timeouts));
         let token = format!("key-commune-{:016x}", rand::random::<u64>());
         let via = HeaderValue::try_from(format!("1.1 {token}")).unwrap_or(HeaderValue::from_static("1.1 key-commune"));
-        let (idle, health) = (timeouts.idle, Mutex::new(None));
-        Self(Arc::new(Shared { pool, client, door, idle, token, via, health }))
+        let (idle, census) = (timeouts.idle, Census::default());
+        Self(Arc::new(Shared { pool, client, door, idle, token, via, census }))
     }
 }
 
@@ -118,6 +116,9 @@ impl Shared {
         if is_health_check(head) {
             return Some(self.health());
         }
+        if self.pool.is_commune() && index::is_asked_for(head) {
+            return Some(index::page(self.pool.provider(), self.census.active(&self.pool)));
+        }
         let came_back = |value: &HeaderValue| memmem::find(value.as_bytes(), self.token.as_bytes()).is_some();
         if head.headers.get_all(header::VIA).iter().any(came_back) {
             let message = "the request came back to the proxy; --upstream leads to the proxy itself";
@@ -135,24 +136,10 @@ impl Shared {
     }
 
     fn health(&self) -> Response<Body> {
-        if self.is_well() {
+        if self.census.is_well(&self.pool) {
             json(StatusCode::OK, r#"{"status":"ok"}"#)
         } else {
             json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"exhausted"}"#)
-        }
-    }
-
-    /// Whether a key is left that is in use, or will be again.
-    fn is_well(&self) -> bool {
-        let now = Instant::now();
-        let mut known = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        match *known {
-            Some((since, well)) if now < since + FRESH => well,
-            _ => {
-                let well = self.pool.snapshot().members.iter().any(|member| member.state != State::Retired);
-                *known = Some((now, well));
-                well
-            }
         }
     }
 }

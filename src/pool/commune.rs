@@ -109,7 +109,9 @@ impl KeyPool {
     /// and the caller is on its own until its key has proved itself again.
     pub(crate) fn acquit(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
         self.0.with(|ledger| {
-            accused.iter().for_each(|accusation| acquit(ledger, accusation, now));
+            for accusation in accused {
+                acquit(ledger, accusation, now);
+            }
             self.0.isolate(ledger, &presented.member, now);
         });
     }

@@ -42,10 +42,10 @@ impl Party {
     pub(super) fn read(settings: &Settings, head: &mut Parts, now: Timestamp) -> Result<Self, Refusal> {
         let provider = settings.pool.provider();
         let is_one_of = |calls: &[Endpoint]| calls.iter().any(|call| call.matches(&head.method, head.uri.path()));
-        let (shared, proves) = (is_one_of(provider.shared()), is_one_of(provider.proof()));
+        let (stateless, proves) = (is_one_of(provider.shared()), is_one_of(provider.proof()));
         let secret = credential(settings.pool.slot(), head)?.ok_or(Refusal::NoCredential)?;
         let presented = settings.pool.present(secret, now)?;
-        let shares = shared && presented.shares();
+        let shares = stateless && presented.shares();
         Ok(Self { presented, shares, proves, was_own: false, refusals: 0, accused: Vec::new() })
     }
 

@@ -81,9 +81,8 @@ impl Refusal {
             Self::WrongOrigin | Self::NoOrigin => StatusCode::MISDIRECTED_REQUEST,
             Self::Path(_) | Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => StatusCode::BAD_REQUEST,
             Self::NoCredential => StatusCode::UNAUTHORIZED,
-            Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
-            Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooOften { .. } | Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
             Self::Exhausted { retry_after: None } | Self::Refused => StatusCode::SERVICE_UNAVAILABLE,
             Self::Redirected | Self::Encoded => StatusCode::BAD_GATEWAY,
         }

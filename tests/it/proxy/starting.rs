@@ -20,7 +20,9 @@ async fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 
 async fn check(arguments: &str, says: &str) {
     let arguments: Vec<_> = arguments.split_whitespace().collect();
-    let text = refused(&arguments, &[("EMPTY", ""), ("SHORT", "short-key"), ("KNOWN", "changeme-changeme-1")]).await;
+    let environment =
+        [("EMPTY", ""), ("SHORT", "short-key"), ("KNOWN", "changeme-changeme-1"), ("DOOR", "door-8f2b61c09a7d4e35")];
+    let text = refused(&arguments, &environment).await;
     assert!(text.contains(says), "{arguments:?}: {text}");
 }
 
@@ -31,14 +33,15 @@ async fn wrong_options_are_told_in_one_line() {
         ("", "proxy serve"),
         ("serve", "--upstream"),
         ("nonsense", "--help"),
-        (base, "--keys-file, --keys-env or --key"),
+        (&format!("{base} --mode private"), "--keys-file, --keys-env or --key"),
         (&format!("{base} --key {KEY} sk-secret-too"), "belongs to no option"),
         (&format!("{base} --kee=sk-secret-too"), "--kee"),
         (&format!("{base} --key {KEY} --key {KEY}"), "--key number 2"),
         (&format!("{base} --key= --key {KEY}"), "--key number 1: the key is empty"),
         (&format!("{base} --key {KEY}\u{e9}"), "at byte 26"),
-        (&format!("{base} --key {KEY} --mode commune"), "not available yet"),
-        (&format!("{base} --key {KEY} --mode other"), "private"),
+        (&format!("{base} --key {KEY} --mode other"), "private, commune"),
+        (&format!("{base} --proxy-key-env DOOR"), "keys of their own"),
+        (&format!("{base} --max-keys 0"), "--max-keys"),
         (&format!("{base} --key {KEY} --provider nobody"), "openai, anthropic, gemini"),
         (&format!("{base} --key {KEY} --head-timeout soon"), "--head-timeout"),
         (&format!("{base} --key {KEY} --idle-timeout 0s"), "longer than 0s"),
@@ -119,10 +122,11 @@ async fn the_help_says_all_there_is_to_know() {
     let output = command(&["serve", "--help"]).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for word in ["--upstream", "--keys-file", "label=", "RUST_LOG", "[default: 10m]", "process list", "--drain"] {
+    for word in
+        ["--upstream", "--keys-file", "label=", "RUST_LOG", "[default: 10m]", "process list", "--drain", "commune"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
-    assert!(!text.contains("commune"), "{text}");
 }
 
 #[tokio::test]
