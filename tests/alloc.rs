@@ -107,3 +107,12 @@ fn i18_masking_costs_one() {
     let template = Template::new();
     assert_eq!(added(&layer(1).scrub(), || template.request()), 1);
 }
+
+/// The presented key, as text and as the secret that wipes it; beyond what a private pool that masks costs.
+#[test]
+fn a_commune_costs_two_more() {
+    let template = Template::presenting();
+    let private = added(&layer(200).scrub(), || template.request());
+    let commune = KeyCommuneLayer::new(Keys::shared(200).pool);
+    assert_eq!(added(&commune, || template.request()), private + 2);
+}
