@@ -40,6 +40,7 @@ impl Gate {
             // Times only grow. So one that is out of date refuses only what the true one refuses, and sets nothing.
             let next = rate.admit(tat, now)?;
             announce(next);
+            // Acquires and releases for the sake of what is announced; a gate by itself hands no other memory over.
             let (old, new) = (tat.nanos(), next.nanos());
             match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return Ok(()),

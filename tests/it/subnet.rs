@@ -115,7 +115,8 @@ fn networks() {
 
 #[test]
 fn what_is_no_network_is_told_why() {
-    let table: [(&str, fn(String) -> NetworkError); 17] = [
+    type Why = fn(String) -> NetworkError;
+    let table: [(&str, Why); 17] = [
         ("", NetworkError::Address),
         ("10/8", NetworkError::Address),
         ("10.0.0/8", NetworkError::Address),
@@ -149,7 +150,7 @@ fn forwarded<T: AsRef<[u8]>>(lines: &[T]) -> HeaderMap {
     lines.map(|line| (http::HeaderName::from_static("x-forwarded-for"), line)).collect()
 }
 
-/// Trusted: 10.0.0.0/8 and fd00::/8. The client is always 192.0.2.7 or 2001:db8::7; what it makes up names 6.6.6.6.
+// Trusted: 10.0.0.0/8 and fd00::/8. The client is always 192.0.2.7 or 2001:db8::7; what it makes up names 6.6.6.6.
 #[test]
 fn attack_90_nobody_passes_for_another() {
     let table: [(&str, &[&str], &str); 33] = [
