@@ -90,6 +90,8 @@ impl std::fmt::Debug for Table {
 
 #[cfg(all(test, not(key_commune_loom)))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix(Duration::from_secs(1_700_000_000));
