@@ -24,7 +24,7 @@ const CELLS: usize = 1 << 18;
 /// The cells of a stranger follow from its [`KeyId`], which nobody can steer who does not know the pepper. Nothing is
 /// evicted, and no time in the table ever goes back. Therefore no flood of fresh ids lifts the limit of anybody. All that it
 /// can do is to refuse other strangers, those of whom it has hit all four cells: at a burst of 1 one in 10,000 while 27,000
-/// strangers are admitted per interval, one in 16 at 180,000, nine in ten at a million. Such a refusal asks to wait for
+/// strangers come per interval, one in 16 at 180,000, nine in ten at a million. Such a refusal asks to wait for
 /// one interval at most; one interval × burst after the flood nothing is left of it.
 ///
 /// Takes no lock, and allocates nothing after the first use. Use one rate for one crowd: with several, the longest one
