@@ -158,15 +158,15 @@ impl fmt::Debug for Pepper {
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
-    /// A number that stands for it where 64 bits are enough.
-    pub(crate) fn short(self) -> u64 {
-        (u128::from_be_bytes(self.0) >> 64) as u64
+    /// All of its bits, each as good as drawn by lot to whoever does not know the pepper.
+    pub(crate) const fn bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        write!(f, "{:032x}", self.bits())
     }
 }
 
