@@ -136,6 +136,10 @@ impl Shared {
             return;
         }
         let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
+        if let (Some(rate), Some(cell)) = (self.rate(), ledger.cell(place)) {
+            // Else joining would be worth a request.
+            let _ = cell.member.gate.admit(rate, now);
+        }
         self.publish(ledger);
         ledger.hand_out(place, now);
     }
