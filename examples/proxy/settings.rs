@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use key_commune::rules::Rules;
 use key_commune::{KeyCommuneLayer, KeyPool};
 use rustls::ClientConfig;
 
@@ -37,7 +38,12 @@ impl Settings {
         let pool = KeyPool::builder(row).keys(keys).build().map_err(|error| error.to_string())?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
-        Ok(Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts)))
+        let rules = rules(options.allow_model.as_deref())?;
+        let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
+        if let Some(rules) = rules {
+            settings.layer = settings.layer.inspect(rules);
+        }
+        Ok(settings)
     }
 
     /// The settings of a pool that everybody on this machine may use.
@@ -55,6 +61,11 @@ impl Settings {
         let layer = layer.never_sent(failure::was_never_sent);
         Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts }
     }
+}
+
+fn rules(model: Option<&str>) -> Result<Option<Rules>, Problem> {
+    let rules = model.map(|pattern| Rules::new().body("model", pattern)).transpose();
+    rules.map_err(|error| format!("--allow-model: {error}"))
 }
 
 /// Whoever reaches a proxy without a door spends its keys.

@@ -15,16 +15,21 @@ use super::refusal::Refusal;
 use super::replay::{Replay, ReplayBody, split};
 use super::{BoxError, Deadline};
 use crate::clock::Timestamp;
-use crate::demand::{Demand, Inspection};
+use crate::demand::{Demand, Inspect, Inspection};
 use crate::guard::guarded;
 use crate::origin::Origin;
 use crate::pool::{Exhausted, Lease, Tried, Waiting};
 
+/// The reason when there is none: the inspector panicked.
+const NOT_JUDGED: &str = "the request could not be judged";
+
 /// Everything about a request that outlives one attempt.
 pub(super) struct Job<B, R: Body> {
     demand: Demand,
+    /// Whether the application said that itself.
+    is_said: bool,
     /// How much of the body the inspector wants to see.
-    inspected: usize,
+    looked: usize,
     pub(super) tried: Tried,
     pub(super) lease: Option<Lease>,
     deadline: Timestamp,
@@ -65,7 +70,8 @@ where
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
             demand: Demand::default(),
-            inspected: 0,
+            is_said: false,
+            looked: 0,
             tried: Tried::default(),
             lease: None,
             deadline,
@@ -79,38 +85,52 @@ where
         }
     }
 
-    /// Finds out what the request asks for, if its head tells.
-    pub(super) fn inspect(&mut self, settings: &Settings) -> bool {
-        match self.ask(settings, None) {
-            Inspection::Demand(demand) => {
-                self.demand = demand;
-                true
-            }
-            Inspection::NeedsBody(bound) => {
-                self.inspected = bound.min(settings.limits.per_request());
-                false
-            }
-        }
-    }
-
-    /// Finds out what the request asks for, once as much of its body is there as that takes.
-    pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<()> {
-        let body = ready!(self.replay.poll_ahead(cx, self.inspected));
-        if let Inspection::Demand(demand) = self.ask(settings, body.as_deref()) {
-            self.demand = demand;
-        }
-        Poll::Ready(())
-    }
-
-    /// What the application said, or what the inspector finds. One that panics finds nothing.
-    fn ask(&mut self, settings: &Settings, body: Option<&[u8]>) -> Inspection {
+    /// Finds out what the request asks for, if its head tells, and looks for a key.
+    pub(super) fn begin(&mut self, settings: &Settings) -> Next<R> {
         let said = self.head.as_mut().and_then(|head| head.extensions.remove());
-        let found = match (said, settings.inspect.as_deref(), &self.head) {
-            (Some(demand), ..) => Some(Inspection::Demand(demand)),
-            (None, Some(inspect), Some(head)) => guarded(|| inspect.inspect(head, body)),
-            _ => None,
-        };
-        found.unwrap_or_else(|| Inspection::Demand(Demand::default()))
+        self.is_said = said.is_some();
+        self.demand = said.unwrap_or_default();
+        match self.ask(settings, |inspect, head| inspect.inspect(head, None)) {
+            Inspection::NeedsBody(bound) => {
+                self.looked = bound.min(settings.limits.per_request());
+                Next::Inspect
+            }
+            found => self.inspected(settings, found),
+        }
+    }
+
+    /// Finds out what the request asks for, once as much of its body is there as that takes, and looks for a key.
+    pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
+        let body = ready!(self.replay.poll_ahead(cx, self.looked));
+        let found = self.ask(settings, |inspect, head| match &body {
+            Some(body) => inspect.inspect(head, Some(body)),
+            None => inspect.too_long(head),
+        });
+        Poll::Ready(self.inspected(settings, found))
+    }
+
+    /// Goes on with what an inspection came to. What the application said itself counts for more, but for a refusal.
+    fn inspected(&mut self, settings: &Settings, found: Inspection) -> Next<R> {
+        match found {
+            Inspection::Refuse(reason) => {
+                return Next::Done(Refusal::Denied(reason).response(settings.pool.provider()));
+            }
+            Inspection::Demand(demand) if !self.is_said => self.demand = demand,
+            Inspection::Demand(_) | Inspection::NeedsBody(_) => (),
+        }
+        self.seek(settings, settings.pool.now())
+    }
+
+    /// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
+    fn ask(&self, settings: &Settings, question: impl FnOnce(&dyn Inspect, &Parts) -> Inspection) -> Inspection {
+        let nothing = || Inspection::Demand(Demand::default());
+        let (Some(inspect), Some(head)) = (settings.inspect.as_deref(), &self.head) else { return nothing() };
+        let may_refuse = guarded(|| inspect.may_refuse()).unwrap_or(true);
+        if self.is_said && !may_refuse {
+            return nothing();
+        }
+        let otherwise = || if may_refuse { Inspection::Refuse(NOT_JUDGED.into()) } else { nothing() };
+        guarded(|| question(inspect, head)).unwrap_or_else(otherwise)
     }
 
     /// Looks for a key: takes it, waits for it, or gives up.
