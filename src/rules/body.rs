@@ -42,7 +42,7 @@ impl BodyRules {
         check_headers(head)?;
         let look = Look::new(body, &self.paths()).map_err(|error| error.to_string())?;
         self.rules.iter().try_for_each(|rule| self.judge_rule(rule, &look))?;
-        Ok(self.demand(&look))
+        Ok(demand(&look))
     }
 
     /// A body that has not been read whole may hold anything.
@@ -87,12 +87,13 @@ impl BodyRules {
     fn is_kept(&self, name: &str) -> bool {
         self.kept.iter().any(|kept| **kept == *name)
     }
+}
 
-    fn demand(&self, look: &Look<'_>) -> Demand {
-        match look.at(MODEL) {
-            Found::Text(model) => Demand::default().model(model),
-            _ => Demand::default(),
-        }
+/// A rule on the model tells what is asked for, too.
+fn demand(look: &Look<'_>) -> Demand {
+    match look.at(MODEL) {
+        Found::Text(model) => Demand::default().model(model),
+        _ => Demand::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod floods;
 mod framing;
 mod leaving;
 mod load;
+mod models;
 mod program;
 mod provider;
 mod sdk;

@@ -50,6 +50,7 @@ async fn wrong_options_are_told_in_one_line() {
         (&format!("{base} --key {KEY} --proxy-key-env EMPTY"), "EMPTY: the key is empty"),
         (&format!("{base} --key {KEY} --proxy-key-env SHORT"), "16 or more"),
         (&format!("{base} --key {KEY} --proxy-key-env KNOWN"), "easy to guess"),
+        (&format!("{base} --key {KEY} --allow-model ^gpt-("), "--allow-model: Invalid regex pattern: ^gpt-( (unclosed"),
         (&format!("{base} --key {KEY} --ca-file /nonexistent.pem"), "/nonexistent.pem"),
         (&format!("{base} --key {KEY} --ca-file /dev/null"), "no certificate"),
         (&format!("{base} --keys-file /nonexistent"), "/nonexistent"),
