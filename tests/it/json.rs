@@ -123,7 +123,7 @@ fn what_only_some_parsers_take_is_not_json() {
         br#"{"model":"x"}{"model":"y"}"#,
         br#"{"model":"x"} //"#,
         br#"{"model":"x",}"#,
-        br#"{'model':'x'}"#,
+        b"{'model':'x'}",
         br#"{model:"x"}"#,
         br#"{"model":NaN}"#,
         br#"{"model":01}"#,
@@ -147,14 +147,14 @@ fn what_only_some_parsers_take_is_not_json() {
 #[test]
 fn attack_59_json_bombs_find_nothing() {
     let size = 1 << 20;
-    let members: String = (0..size / 12).map(|number| format!("\"k{number}\":0,")).collect();
+    let members: Vec<_> = (0..size / 12).map(|number| format!("\"k{number}\":0")).collect();
     let texts = |count: usize| format!("{{\"model\":[{}\"\"]}}", "\"\",".repeat(count - 1));
     for (body, found) in [
         ("[".repeat(size), Err(NotJson)),
         ("{\"model\":".repeat(size / 9), Err(NotJson)),
         (format!("{{\"model\":{}", "[".repeat(size)), Err(NotJson)),
         (format!("{{\"x\":{}{}}}", "[".repeat(size / 2), "]".repeat(size / 2)), Ok(Found::Missing)),
-        (format!("{{{members}\"n\":0}}"), Ok(Found::Missing)),
+        (format!("{{{}}}", members.join(",")), Ok(Found::Missing)),
         (format!("{{\"x\":\"{}\"}}", "a".repeat(size)), Ok(Found::Missing)),
         (format!("{{\"{}\":0}}", "\\u0061".repeat(size / 6)), Ok(Found::Missing)),
         (format!("{{{}\"model\":0}}", "\"model\":0,".repeat(size / 10)), Ok(Found::Ambiguous)),

@@ -201,6 +201,47 @@ fn attack_59_a_body_beyond_the_bound_is_refused() {
     assert!(matches!(only_path.too_long(&head), Inspection::Demand(_)));
 }
 
+/// Bodies that ask for a second model, and why they are refused.
+const SECOND_MODELS: [(&str, &str); 37] = [
+    (r#"{"model":"gpt-5"}"#, "does not match"),
+    (r#"{"model":"x:free","models":["openai/gpt-4"]}"#, r#""models" with value "openai/gpt-4" does not match"#),
+    (r#"{"model":"x:free","models":["y:free","gpt-5"]}"#, "does not match"),
+    (r#"{"model":"x:free","models":"gpt-5"}"#, r#""models" must be"#),
+    (r#"{"model":"x:free","models":"x:free"}"#, r#""models" must be"#),
+    (r#"{"model":"x:free","models":["x:free",5]}"#, r#""models" must be"#),
+    (r#"{"model":"x:free","models":[["gpt-5"]]}"#, r#""models" must be"#),
+    (r#"{"model":"x:free","models":{"0":"gpt-5"}}"#, r#""models" must be"#),
+    (r#"{"model":"x:free","models":["x:free"],"models":["gpt-5"]}"#, r#""models" can be read in two ways"#),
+    (r#"{"model":"x:free","Models":["gpt-5"]}"#, r#""models" can be read in two ways"#),
+    (r#"{"model":"x:free","model\u017f":["gpt-5"]}"#, r#""models" can be read in two ways"#),
+    (r#"{"models":["x:free"]}"#, "Missing required"),
+    (r#"{"model":["gpt-4","x:free"]}"#, "must be a single value"),
+    (r#"{"model":["x:free"]}"#, "must be a single value"),
+    (r#"{"model":{"toString":"x:free"}}"#, "must be a single value"),
+    (r#"{"model":"x:free","model":"gpt-5"}"#, "two ways"),
+    (r#"{"model":"gpt-5","model":"x:free"}"#, "two ways"),
+    (r#"{"model":"gpt-5","mod\u0065l":"x:free"}"#, "two ways"),
+    (r#"{"model":"x:free","MODEL":"gpt-5"}"#, "two ways"),
+    (r#"{"model":"x:free","model\u0000":"gpt-5"}"#, "two ways"),
+    (r#"{"Model":"x:free"}"#, "two ways"),
+    (r#"{"model":"gpt-5\nx:free"}"#, "line breaks or control characters"),
+    (r#"{"model":"x:free\u0000gpt-5:free"}"#, "control characters"),
+    (r#"{"model":"gpt-5\u2028x:free"}"#, "line breaks"),
+    (r#"{"model":"gpt-5\u0085x:free"}"#, "control characters"),
+    (r#"{"model":"x:free\r"}"#, "control characters"),
+    (r#"{"model":"x:free","fallbacks":["gpt-5"]}"#, r#""fallbacks" may choose another model"#),
+    (r#"{"model":"x:free","plugins":[{"id":"web"}]}"#, r#""plugins" may choose"#),
+    (r#"{"model":"x:free","route":"fallback"}"#, r#""route" may choose"#),
+    (r#"{"model":"x:free","preset":"dear"}"#, r#""preset" may choose"#),
+    (r#"{"model":"x:free","Plugins":[]}"#, r#""plugins" may choose"#),
+    (r#"["x:free"]"#, "Missing required"),
+    (r#"{"body":{"model":"x:free"}}"#, "Missing required"),
+    ("\u{feff}{\"model\":\"x:free\"}", "not JSON"),
+    ("{\"model\":\"x:free\"}\0", "not JSON"),
+    (r#"{"model":"x:free"}{"model":"gpt-5"}"#, "not JSON"),
+    ("model=x:free", "not JSON"),
+];
+
 /// The predecessor's defect 24 and its kin: what one reader takes for a free model and another for a dear one.
 #[test]
 fn attack_60_no_second_model_slips_through() {
@@ -216,51 +257,28 @@ fn attack_60_no_second_model_slips_through() {
     ] {
         assert!(post(&rules, allowed).is_ok(), "{allowed}");
     }
-    for (denied, says) in [
-        (r#"{"model":"gpt-5"}"#, "does not match"),
-        (r#"{"model":"x:free","models":["openai/gpt-4"]}"#, r#""models" with value "openai/gpt-4" does not match"#),
-        (r#"{"model":"x:free","models":["y:free","gpt-5"]}"#, "does not match"),
-        (r#"{"model":"x:free","models":"gpt-5"}"#, r#""models" must be"#),
-        (r#"{"model":"x:free","models":"x:free"}"#, r#""models" must be"#),
-        (r#"{"model":"x:free","models":["x:free",5]}"#, r#""models" must be"#),
-        (r#"{"model":"x:free","models":[["gpt-5"]]}"#, r#""models" must be"#),
-        (r#"{"model":"x:free","models":{"0":"gpt-5"}}"#, r#""models" must be"#),
-        (r#"{"model":"x:free","models":["x:free"],"models":["gpt-5"]}"#, r#""models" can be read in two ways"#),
-        (r#"{"model":"x:free","Models":["gpt-5"]}"#, r#""models" can be read in two ways"#),
-        (r#"{"model":"x:free","model\u017f":["gpt-5"]}"#, r#""models" can be read in two ways"#),
-        (r#"{"models":["x:free"]}"#, "Missing required"),
-        (r#"{"model":["gpt-4","x:free"]}"#, "must be a single value"),
-        (r#"{"model":["x:free"]}"#, "must be a single value"),
-        (r#"{"model":{"toString":"x:free"}}"#, "must be a single value"),
-        (r#"{"model":"x:free","model":"gpt-5"}"#, "two ways"),
-        (r#"{"model":"gpt-5","model":"x:free"}"#, "two ways"),
-        (r#"{"model":"gpt-5","mod\u0065l":"x:free"}"#, "two ways"),
-        (r#"{"model":"x:free","MODEL":"gpt-5"}"#, "two ways"),
-        (r#"{"model":"x:free","model\u0000":"gpt-5"}"#, "two ways"),
-        (r#"{"Model":"x:free"}"#, "two ways"),
-        (r#"{"model":"gpt-5\nx:free"}"#, "line breaks or control characters"),
-        (r#"{"model":"x:free\u0000gpt-5:free"}"#, "control characters"),
-        (r#"{"model":"gpt-5\u2028x:free"}"#, "line breaks"),
-        (r#"{"model":"gpt-5\u0085x:free"}"#, "control characters"),
-        (r#"{"model":"x:free\r"}"#, "control characters"),
-        (r#"{"model":"x:free","fallbacks":["gpt-5"]}"#, r#""fallbacks" may choose another model"#),
-        (r#"{"model":"x:free","plugins":[{"id":"web"}]}"#, r#""plugins" may choose"#),
-        (r#"{"model":"x:free","route":"fallback"}"#, r#""route" may choose"#),
-        (r#"{"model":"x:free","preset":"dear"}"#, r#""preset" may choose"#),
-        (r#"{"model":"x:free","Plugins":[]}"#, r#""plugins" may choose"#),
-        (r#"["x:free"]"#, "Missing required"),
-        (r#"{"body":{"model":"x:free"}}"#, "Missing required"),
-        ("\u{feff}{\"model\":\"x:free\"}", "not JSON"),
-        ("{\"model\":\"x:free\"}\0", "not JSON"),
-        (r#"{"model":"x:free"}{"model":"gpt-5"}"#, "not JSON"),
-        ("model=x:free", "not JSON"),
-    ] {
+    for (denied, says) in SECOND_MODELS {
         refused(post(&rules, denied), says);
     }
     let long = format!(r#"{{"model":"{}:free"}}"#, "x".repeat(252));
     refused(post(&rules, &long), "too long");
     assert!(post(&rules.keep("plugins"), r#"{"model":"x:free","plugins":[{"id":"web"}]}"#).is_ok());
 }
+
+/// What a body may be declared as that is no JSON to all readers.
+const NOT_JSON: [&str; 11] = [
+    "",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/jsonx",
+    "application/json; charset=utf-7",
+    "application/json; charset=ibm037",
+    "application/json; charset=utf-8; charset=utf-7",
+    "application/json, multipart/form-data; boundary=x",
+    "text/x+json",
+    "+json",
+];
 
 #[test]
 fn attack_60_a_body_is_judged_only_as_what_it_is_sent_as() {
@@ -288,19 +306,7 @@ fn attack_60_a_body_is_judged_only_as_what_it_is_sent_as() {
         }
         refused(ask(&[("content-type", plain), ("content-type", "text/plain")]), "declared");
     }
-    for other in [
-        "",
-        "text/plain",
-        "application/x-www-form-urlencoded",
-        "multipart/form-data; boundary=x",
-        "application/jsonx",
-        "application/json; charset=utf-7",
-        "application/json; charset=ibm037",
-        "application/json; charset=utf-8; charset=utf-7",
-        "application/json, multipart/form-data; boundary=x",
-        "text/x+json",
-        "+json",
-    ] {
+    for other in NOT_JSON {
         refused(ask(&[("content-type", other)]), "must be declared as application/json");
     }
     refused(ask(&[]), "must be declared as application/json");
