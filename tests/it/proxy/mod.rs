@@ -11,6 +11,7 @@ mod floods;
 mod framing;
 mod leaving;
 mod load;
+mod models;
 mod program;
 mod provider;
 mod sdk;
