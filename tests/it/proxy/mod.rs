@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "what is measured is of interest beyond its bound")]
 
 mod caller;
+mod connections;
 mod credentials;
 mod failures;
 mod floods;
