@@ -65,7 +65,7 @@ impl Service<Request<Incoming>> for Plane {
 
     fn call(&self, request: Request<Incoming>) -> Answering {
         let told = enabled!(Level::DEBUG).then(|| Box::new(Told::new(&request)));
-        Answering { way: self.0.serve(request), shared: Arc::clone(&self.0), told }
+        Answering { way: Way::New { request: Some(request) }, shared: Arc::clone(&self.0), told }
     }
 }
 
@@ -82,6 +82,8 @@ pin_project! {
 pin_project! {
     #[project = WayProj]
     enum Way {
+        // By the first poll hyper has read a small body, so that it need not be streamed.
+        New { request: Option<Request<Incoming>> },
         Own { answer: Option<Response<Body>> },
         Layer { #[pin] answer: ResponseFuture<Upstream, Upload, Incoming> },
     }
@@ -91,8 +93,13 @@ impl Future for Answering {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
+        let mut this = self.project();
+        if let WayProj::New { request } = this.way.as_mut().project() {
+            let Some(request) = request.take() else { return Poll::Pending };
+            this.way.set(this.shared.serve(request));
+        }
         let answer = match this.way.project() {
+            WayProj::New { .. } => None,
             WayProj::Own { answer } => answer.take(),
             WayProj::Layer { answer } => Some(this.shared.pass_on(ready!(answer.poll(cx)))),
         };
