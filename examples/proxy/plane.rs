@@ -26,6 +26,7 @@ use crate::connect::Upload;
 use crate::door::Door;
 use crate::failure::Failure;
 use crate::idle::{Idle, Progress};
+use crate::log::Told;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
 
@@ -108,29 +109,6 @@ impl Future for Answering {
             told.log(&answer);
         }
         Poll::Ready(Ok(answer))
-    }
-}
-
-/// What the log says of a request.
-struct Told {
-    method: Method,
-    path: String,
-    start: Instant,
-}
-
-impl Told {
-    fn new(request: &Request<Incoming>) -> Self {
-        Self { method: request.method().clone(), path: request.uri().path().to_owned(), start: Instant::now() }
-    }
-
-    fn log(&self, answer: &Response<Body>) {
-        let served = match answer.body() {
-            Either::Left(body) => body.get_ref().served().copied(),
-            Either::Right(_) => None,
-        };
-        let (key, attempts) = served.map_or((None, 0), |served| (Some(served.key.to_string()), served.attempts));
-        let (status, elapsed) = (answer.status().as_u16(), self.start.elapsed());
-        debug!(method = %self.method, path = self.path, status, key, attempts, ?elapsed, "answered");
     }
 }
 
