@@ -5,6 +5,7 @@
 
 mod caller;
 mod commune;
+mod connections;
 mod credentials;
 mod failures;
 mod floods;
