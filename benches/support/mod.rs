@@ -28,7 +28,7 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(count: usize) -> Self {
-        let pool = KeyPool::builder(Provider::OPENAI).seed(7).build().unwrap();
+        let pool = KeyPool::builder(Provider::OPENAI).build().unwrap();
         let texts = (0..count).map(|number| Key::new(format!("sk-proj-{number:040}")).unwrap());
         let ids = pool.extend(texts).unwrap();
         Self { pool, ids, resting: 0 }

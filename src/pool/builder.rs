@@ -39,7 +39,7 @@ pub struct Builder {
     penalties: Penalties,
     clock: Arc<dyn Clock>,
     pepper: Pepper,
-    seed: u64,
+    seed: Option<u64>,
     max_keys: usize,
     max_waiting: usize,
     keys: Vec<Key>,
@@ -53,7 +53,7 @@ impl Builder {
             penalties: Penalties::default(),
             clock: Arc::new(SystemClock::new()),
             pepper: Pepper::random(),
-            seed: rand::random(),
+            seed: None,
             max_keys: u32::MAX as usize,
             max_waiting: 1_024,
             keys: Vec::new(),
@@ -86,7 +86,7 @@ impl Builder {
 
     /// Where chance begins, so that a test draws the same numbers again. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 

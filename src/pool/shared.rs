@@ -101,9 +101,9 @@ impl Shared {
             return None;
         }
         let roster = self.roster.load();
-        for ask in 0..ASKS as u64 {
+        for ask in 0..ASKS {
             let first = ask == 0 && tried.count() == 0;
-            let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
+            let random = if first { self.random.draw() } else { self.random.draw_other() };
             let view = View { roster: &roster, tried, now, random: Cell::new(random) };
             let place = self.strategy.choose(&view, demand)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
@@ -150,7 +150,7 @@ impl Shared {
     /// Acts on what an answer said about the key of a lease.
     #[cold]
     pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) {
-        let draw = self.random.derive(now.nanos() ^ lease.step ^ u64::from(lease.member.place) << 32);
+        let draw = self.random.draw_other();
         self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)));
     }
 
