@@ -75,10 +75,11 @@ impl Random {
     }
 }
 
-/// The number after `random`.
+/// The number after `random`, good in its upper half: as a step of a multiplicative generator (Steele, Vigna:
+/// "Computationally easy, spectrally good multipliers", 2021).
 #[inline]
 pub(crate) fn next(random: u64) -> u64 {
-    mix(random.wrapping_add(STRIDE))
+    random.wrapping_mul(0xF135_7AEA_2E62_A9C5)
 }
 
 /// The finishing steps of splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).

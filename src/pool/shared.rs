@@ -100,10 +100,9 @@ impl Shared {
         if tried.is_full() {
             return None;
         }
+        let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
-        for ask in 0..ASKS {
-            let first = ask == 0 && tried.count() == 0;
-            let random = if first { self.random.draw() } else { self.random.draw_other() };
+        for _ in 0..ASKS {
             let view = View { roster: &roster, tried, now, random: Cell::new(random) };
             let place = self.strategy.choose(&view, demand)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
@@ -114,6 +113,7 @@ impl Shared {
                 member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
             }
+            random = self.random.draw_other();
         }
         None
     }

@@ -80,9 +80,8 @@ impl Ord for Load {
     /// comparison.
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        let number = |load: &Self| {
-            u128::from(load.throttles) << 96 | u128::from(load.in_flight) << 64 | u128::from(load.uses)
-        };
+        let number =
+            |load: &Self| u128::from(load.throttles) << 96 | u128::from(load.in_flight) << 64 | u128::from(load.uses);
         number(self).cmp(&number(other))
     }
 }
