@@ -115,9 +115,9 @@ impl<F: Fn() -> Timestamp + Send + Sync> Clock for F {
 
 /// The machine's clock: wall time at its making plus monotonic time since.
 ///
-/// On Linux it is read as the kernel left it at its last tick: that costs a fifth of asking the hardware, and what is
-/// told may be one tick old, 4 ms mostly (1 to 10 ms, as the kernel was built). All the pool's times are longer. Elsewhere
-/// it is as fine as [`Instant`](std::time::Instant).
+/// On Linux it is read as the kernel left it at its last tick. That costs a tenth of asking the hardware; what is told
+/// may be one tick old, mostly 4 ms (1 to 10 ms, as the kernel was built), and so much sooner a rest may end. Elsewhere it is
+/// as fine as [`Instant`](std::time::Instant).
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     wall: Timestamp,

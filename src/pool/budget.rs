@@ -55,4 +55,12 @@ mod tests {
         assert!(repeats <= requests / 5 + 10 * 61, "{repeats} repeats of {requests} requests");
         assert!(repeats >= requests / 5, "{repeats} repeats of {requests} requests");
     }
+
+    #[test]
+    fn a_count_that_falls_back_earns_nothing_twice() {
+        let mut budget = Budget { at: Timestamp::ZERO + Duration::from_secs(1), ..Budget::default() };
+        let now = budget.at;
+        let drawn = [100, 0, 100].map(|requests| (0..30).filter(|_| budget.draw(requests, now)).count());
+        assert_eq!(drawn, [20, 0, 0]);
+    }
 }
