@@ -41,7 +41,7 @@ pub struct Builder {
     penalties: Penalties,
     clock: Arc<dyn Clock>,
     pepper: Pepper,
-    seed: u64,
+    seed: Option<u64>,
     max_keys: Option<usize>,
     max_waiting: usize,
     keys: Vec<Key>,
@@ -56,7 +56,7 @@ impl Builder {
             penalties: Penalties::default(),
             clock: Arc::new(SystemClock::new()),
             pepper: Pepper::random(),
-            seed: rand::random(),
+            seed: None,
             max_keys: None,
             max_waiting: 1_024,
             keys: Vec::new(),
@@ -90,7 +90,7 @@ impl Builder {
 
     /// Where chance begins, so that a test draws the same numbers again. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 

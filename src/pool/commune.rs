@@ -142,8 +142,11 @@ impl KeyPool {
 
     /// A request that keys had refused was accepted with the caller's own: they deserved their strikes.
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
-        self.0
-            .with(|ledger| accused.iter().for_each(|accusation| convict(ledger, accusation, presented.caller(), now)));
+        self.0.with(|ledger| {
+            for accusation in accused {
+                convict(ledger, accusation, presented.caller(), (now, self.0.random.draw_other()));
+            }
+        });
     }
 }
 
@@ -215,7 +218,7 @@ impl Shared {
     /// A caller whose requests are refused whatever the key is on its own.
     fn isolate(&self, ledger: &mut Ledger, member: &Arc<Member>, now: Timestamp) {
         let Some(before) = ledger.health_of(member).filter(|health| health.state() == State::Active) else { return };
-        let draw = self.random.derive(now.nanos() ^ u64::from(member.place) << 32);
+        let draw = self.random.draw_other();
         let after = before.judged(&Verdict::new(Outcome::Rejected), before.changed(), &ledger.judge(now, draw));
         ledger.install(member.place, after, now);
     }
@@ -253,13 +256,13 @@ fn acquit(ledger: &mut Ledger, accusation: &Accusation, now: Timestamp) {
 }
 
 /// Makes a suspicion a strike.
-fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, now: Timestamp) {
+fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, (now, draw): (Timestamp, u64)) {
     let Some(health) = ledger.standing_accused(accusation.place, accusation.changed) else { return };
     if health.state() != State::Suspect {
         return;
     }
     let counts = ledger.note_striker(accusation.place, caller);
-    let judge = Judge { counts, ..ledger.judge(now, now.nanos()) };
+    let judge = Judge { counts, ..ledger.judge(now, draw) };
     let struck = health.judged(&Verdict::new(Outcome::Rejected), health.changed(), &judge);
     ledger.install(accusation.place, struck, now);
 }

@@ -140,6 +140,11 @@ impl KeyPool {
         self.0.accept(lease, tried, now);
     }
 
+    /// A number drawn at random, for whoever must not do what others do at the same moment.
+    pub(crate) fn draw(&self) -> u64 {
+        self.0.random.draw_other()
+    }
+
     pub(crate) fn slot(&self) -> &dyn crate::slot::Slot {
         &*self.0.slot
     }

@@ -107,10 +107,9 @@ impl Shared {
         if tried.is_full() {
             return None;
         }
+        let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
-        for ask in 0..ASKS as u64 {
-            let first = ask == 0 && tried.count() == 0;
-            let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
+        for _ in 0..ASKS {
             let view = View { roster: &roster, tried, now, random: Cell::new(random) };
             let place = self.strategy.choose(&view, demand)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
@@ -121,6 +120,7 @@ impl Shared {
                 member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
             }
+            random = self.random.draw_other();
         }
         None
     }
@@ -157,7 +157,7 @@ impl Shared {
     /// Acts on what an answer said about the key of a lease.
     #[cold]
     pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) -> Option<Accusation> {
-        let draw = self.random.derive(now.nanos() ^ lease.step ^ u64::from(lease.member.place) << 32);
+        let draw = self.random.draw_other();
         self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)))
     }
 
