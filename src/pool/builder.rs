@@ -1,9 +1,10 @@
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::admin::PoolError;
-use super::commune::{self, Commune};
+use super::commune::{self, Allowed, Commune};
 use super::ledger::Ledger;
 use super::random::Random;
 use super::roster::Roster;
@@ -143,6 +144,7 @@ impl Builder {
         let pool = KeyPool(Arc::new(Shared {
             slot: self.provider.credential_slot(),
             origin: self.provider.origin()?,
+            allowed: Allowed::of(&self.provider),
             provider: self.provider,
             pepper: self.pepper,
             clock: self.clock,
@@ -153,6 +155,7 @@ impl Builder {
             ledger: Mutex::new(ledger),
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
+            keyed: RandomState::new(),
             strangers: Crowd::default(),
         }));
         pool.extend(self.keys)?;

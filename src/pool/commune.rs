@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lease::Lease;
+use http::HeaderName;
+
 use super::ledger::Ledger;
 use super::member::Member;
 use super::shared::Shared;
@@ -18,8 +20,9 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Judge, State, Step};
 use crate::outcome::{Fault, Outcome, Verdict};
+use crate::provider::Provider;
 use crate::rate::Rate;
-use crate::secret::{KeyId, Secret};
+use crate::secret::Secret;
 
 /// How many keys a commune takes unless told otherwise.
 pub(super) const MAX_KEYS: usize = 200;
@@ -51,6 +54,21 @@ impl Commune {
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
+    }
+}
+
+/// The headers of a provider's row, as names: known ones compare as numbers.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) requests: Box<[HeaderName]>,
+    pub(crate) answers: Box<[HeaderName]>,
+}
+
+impl Allowed {
+    /// What is no name names nothing.
+    pub(super) fn of(provider: &Provider) -> Self {
+        let names = |list: &[&str]| list.iter().filter_map(|name| name.parse().ok()).collect();
+        Self { requests: names(provider.request_headers()), answers: names(provider.response_headers()) }
     }
 }
 
@@ -113,13 +131,10 @@ impl KeyPool {
         if !LENGTHS.contains(&length) {
             return Err(if length < *LENGTHS.start() { Denied::TooShort } else { Denied::TooLong });
         }
-        let id = self.0.pepper.id(self.0.provider.name(), &secret);
-        let known = self.0.roster.load().find(id).cloned();
-        self.0.check_rate(id, known.as_deref(), now).map_err(Denied::Wait)?;
-        Ok(match known {
-            Some(member) => Presented { shares: self.0.is_good(&member, now), member },
-            None => Presented { shares: false, member: Arc::new(Member::stranger(id, Key::from(secret), &self.0)) },
-        })
+        match self.0.roster.load().find(&secret, &self.0.keyed).cloned() {
+            Some(member) => self.0.recognise(member, now),
+            None => self.0.welcome(secret, now),
+        }
     }
 
     /// A caller's own key, however it is doing.
@@ -151,9 +166,19 @@ impl KeyPool {
 }
 
 impl Shared {
-    fn check_rate(&self, id: KeyId, known: Option<&Member>, now: Timestamp) -> Result<(), Duration> {
-        let Some(rate) = self.rate() else { return Ok(()) };
-        known.map_or_else(|| self.strangers.admit(id, rate, now), |member| member.gate.admit(rate, now))
+    fn recognise(&self, member: Arc<Member>, now: Timestamp) -> Result<Presented, Denied> {
+        if let Some(rate) = self.rate() {
+            member.gate.admit(rate, now).map_err(Denied::Wait)?;
+        }
+        Ok(Presented { shares: self.is_good(&member, now), member })
+    }
+
+    fn welcome(self: &Arc<Self>, secret: Secret, now: Timestamp) -> Result<Presented, Denied> {
+        let id = self.pepper.id(self.provider.name(), &secret);
+        if let Some(rate) = self.rate() {
+            self.strangers.admit(id, rate, now).map_err(Denied::Wait)?;
+        }
+        Ok(Presented { shares: false, member: Arc::new(Member::stranger(id, Key::from(secret), self)) })
     }
 
     pub(super) fn rate(&self) -> Option<Rate> {

@@ -1,12 +1,13 @@
 //! The pool behind its handles: checkout, and everything that an answer changes.
 
 use std::cell::Cell;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
-use super::commune::{Accusation, Commune};
+use super::commune::{Accusation, Allowed, Commune};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
+    pub(super) allowed: Allowed,
+    /// Finds members by their secrets.
+    pub(super) keyed: RandomState,
     /// How often keys come that are no members.
     pub(super) strangers: Crowd,
 }

@@ -183,7 +183,7 @@ where
             return None;
         }
         let scrubs = settings.scrub || owner == Owner::Another;
-        if let Err(refusal) = answer::clean(settings.pool.provider(), &mut head, (owner, scrubs), &lease) {
+        if let Err(refusal) = answer::clean(settings.pool.allowed(), &mut head, (owner, scrubs), &lease) {
             return Some(refusal.response(settings.pool.provider()));
         }
         let served = Served { key: lease.key_id(), attempts: self.tried.count() as u32, waited: self.waited };
