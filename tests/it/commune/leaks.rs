@@ -3,7 +3,7 @@
 //! The prefix that all keys of a provider share does not count. Each key is drawn anew for each run of the test; a failure
 //! names the seed.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -20,12 +20,6 @@ const MEMBERS: usize = 20;
 const WINDOW: usize = 8;
 /// Where an echo may stand that callers see.
 const HEADERS: [&str; 5] = ["content-type", "retry-after", "vary", "x-echo", "set-cookie"];
-
-type Windows = HashSet<[u8; WINDOW]>;
-
-fn windows(text: &str) -> impl Iterator<Item = [u8; WINDOW]> {
-    text.as_bytes().windows(WINDOW).filter_map(|window| window.first_chunk().copied())
-}
 
 fn each(key: &str, format: impl Fn(u8) -> String) -> String {
     key.bytes().map(format).collect()
@@ -54,39 +48,55 @@ fn forms(key: &str) -> Vec<String> {
     ]
 }
 
-/// Eight bytes of the secret part of a key, plain or encoded.
-fn secrets(key: &str) -> Windows {
+/// How eight bytes are written, and how long they are then. `%41` and `\u0041` become `41` first.
+const WRITTEN: [usize; 3] = [8, 16, 11];
+
+/// The secret part of a key in each of these ways.
+fn secrets(key: &str) -> [Vec<String>; 3] {
     let part = &key[PREFIX.len()..];
-    let encoded: Vec<String> = [
-        each(part, |byte| format!("%{byte:02X}")),
-        each(part, |byte| format!("{byte:02x}")),
-        each(part, |byte| format!("{byte:02X}")),
-        each(part, |byte| format!("\\u{byte:04x}")),
-    ]
-    .into_iter()
-    .chain((0..3).map(|before| base64(part, before).split_off(2)))
-    .collect();
-    windows(part).chain(encoded.iter().flat_map(|text| windows(text))).collect()
+    let base64 = (0..3).map(|before| base64(part, before).split_off(2));
+    let hex = vec![each(part, |byte| format!("{byte:02x}")), each(part, |byte| format!("{byte:02X}"))];
+    [vec![part.to_owned()], hex, base64.collect()]
 }
 
 /// Finds eight bytes of any key of a pool.
 struct Searcher {
-    /// One bit for each hash of a window, so that hardly any place needs a look into the set.
+    windows: [HashSet<Vec<u8>>; 3],
+    /// One bit for each hash of a window's beginning, so that hardly any place needs a look into the sets.
     hashes: Vec<bool>,
-    windows: Windows,
 }
 
 impl Searcher {
-    fn new(windows: Windows) -> Self {
-        let mut hashes = vec![false; 1 << 16];
-        windows.iter().for_each(|window| hashes[hash(*window)] = true);
-        Self { hashes, windows }
+    fn new(keys: &[String]) -> Self {
+        let mut searcher = Self { windows: Default::default(), hashes: vec![false; 1 << 16] };
+        for key in keys {
+            for ((texts, length), windows) in secrets(key).iter().zip(WRITTEN).zip(&mut searcher.windows) {
+                for window in texts.iter().flat_map(|text| text.as_bytes().windows(length)) {
+                    searcher.hashes[hash(window)] = true;
+                    windows.insert(window.to_vec());
+                }
+            }
+        }
+        searcher
     }
 
     fn find(&self, text: &[u8]) -> Option<String> {
-        let windows = text.windows(WINDOW).filter_map(|window| window.first_chunk().copied());
-        let found = |window: &[u8; WINDOW]| self.hashes[hash(*window)] && self.windows.contains(window);
-        windows.into_iter().find(found).map(|window| String::from_utf8_lossy(&window).into_owned())
+        let text = String::from_utf8_lossy(text);
+        let hex = text.replace("\\u00", "").replace('%', "");
+        let hex = (hex.len() != text.len()).then_some(hex);
+        [&*text, hex.as_deref().unwrap_or_default()].into_iter().find_map(|text| self.find_written(text.as_bytes()))
+    }
+
+    fn find_written(&self, text: &[u8]) -> Option<String> {
+        let place = (0..text.len().saturating_sub(7)).find(|&start| {
+            let rest = &text[start..];
+            self.hashes[hash(rest)]
+                && WRITTEN
+                    .iter()
+                    .zip(&self.windows)
+                    .any(|(&length, windows)| rest.get(..length).is_some_and(|window| windows.contains(window)))
+        });
+        place.map(|start| String::from_utf8_lossy(&text[start..]).into_owned())
     }
 
     fn find_in(&self, headers: &HeaderMap) -> Option<String> {
@@ -94,14 +104,18 @@ impl Searcher {
     }
 }
 
-fn hash(window: [u8; WINDOW]) -> usize {
-    (u64::from_ne_bytes(window).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+/// Of the first eight bytes.
+fn hash(window: &[u8]) -> usize {
+    let first = window.first_chunk().copied().unwrap();
+    (u64::from_ne_bytes(first).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
 }
 
 /// A provider that sends back the key, in ever new ways.
 #[derive(Debug)]
 struct Echo {
     chance: Chance,
+    /// Each key in all its forms.
+    forms: HashMap<String, Vec<String>>,
     /// Whether only parts of keys come back, as in `sk-proj-AbCdEfGh***wXyZ`.
     parts: bool,
 }
@@ -134,7 +148,7 @@ impl Echo {
     /// The key as it is written this time.
     fn echo(&mut self, key: &str) -> String {
         if !self.parts {
-            let forms = forms(key);
+            let forms = &self.forms[key];
             return forms[self.chance.below(forms.len())].clone();
         }
         let (secret, end) = (&key[PREFIX.len()..], key.len() - PREFIX.len());
@@ -166,12 +180,12 @@ impl Echo {
 
     /// In one piece, or in chunks of any length.
     fn cut(&mut self, mut text: &[u8]) -> Stepped {
-        if self.chance.one_in(3) {
+        if !self.chance.one_in(3) {
             return Stepped::full(text.to_vec());
         }
         let mut chunks = Vec::new();
         while !text.is_empty() {
-            let (chunk, rest) = text.split_at(self.chance.between(1, 60).min(text.len()));
+            let (chunk, rest) = text.split_at(self.chance.between(1, 120).min(text.len()));
             chunks.push(chunk.to_vec());
             text = rest;
         }
@@ -204,13 +218,14 @@ fn drawn_key(chance: &mut Chance) -> String {
 async fn search(seed: u64, requests: usize, parts: bool) {
     let mut chance = Chance::new(seed);
     let keys: Vec<String> = (0..=MEMBERS).map(|_| drawn_key(&mut chance)).collect();
-    let searcher = Searcher::new(keys[1..].iter().flat_map(|key| secrets(key)).collect());
+    let searcher = Searcher::new(&keys[1..]);
     let clock = Hand::new();
     let pool = KeyPool::builder(Provider::OPENAI).commune(Commune::default()).penalties(plain()).seed(seed);
     let pool =
         pool.clock(clock.clone()).keys(keys.iter().map(|key| Key::new(key.clone()).unwrap()).collect::<Vec<_>>());
     let pool = pool.build().unwrap();
-    let upstream = upstream(&keys[0], Echo { chance, parts });
+    let upstream =
+        upstream(&keys[0], Echo { chance, forms: keys.iter().map(|key| (key.clone(), forms(key))).collect(), parts });
     let ids: Vec<_> = pool.snapshot().members.iter().map(|member| member.id).collect();
     let (mut foreign, mut echoed) = (0, 0);
     for _ in 0..requests {
@@ -221,7 +236,9 @@ async fn search(seed: u64, requests: usize, parts: bool) {
         echoed += usize::from(got.text().contains("****"));
         // Nobody stays at rest, above all not the caller, who would be on its own.
         clock.pass(secs(2));
-        ids.iter().for_each(|&id| assert!(pool.unblock(id)));
+        if !matches!(got.status.as_u16(), 206 | 400 | 500) {
+            ids.iter().for_each(|&id| assert!(pool.unblock(id)));
+        }
     }
     assert!(foreign > requests / 2 && echoed > requests / 4, "{foreign} foreign answers, {echoed} with an echo");
     assert_idle(&pool);
