@@ -5,9 +5,10 @@ use std::sync::Arc;
 use key_commune::health::State;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{World, chat, is_one_of};
-use crate::support::{Seen, Upstream, answer, assert_idle, client, fetch, key, ok, revoked, throttled};
+use crate::support::{Seen, Stepped, Upstream, answer, assert_idle, client, fetch, key, ok, revoked, secs, throttled};
 
 /// A request of caller 1 that meets key 0 while it is refused; answers whether it did.
 async fn accuse(world: &World) {
@@ -128,6 +129,54 @@ async fn a_request_that_two_keys_and_its_own_refuse_is_the_callers_fault() {
         assert_eq!(world.used(from), [4; 5]);
         assert_idle(&world.pool);
     }
+}
+
+/// How many keys of others refuse an attacker in a commune of fifty before it is on its own. Others come by in between,
+/// so that no key is suspect for long.
+async fn failures_until_isolated(attack: impl AsyncFn(&World) -> Vec<Seen>) -> usize {
+    let world = World::new(50);
+    let mut failures = 0;
+    for _ in 0..100 {
+        failures += attack(&world).await.iter().filter(|seen| !is_one_of(seen, &[4])).count();
+        if world.state(4) != State::Active {
+            break;
+        }
+        world.chat(5).await;
+    }
+    assert_idle(&world.pool);
+    failures
+}
+
+#[tokio::test]
+#[ignore = "what is refused and cannot be sent again is not tried with its caller's own key"]
+async fn an_accuser_whose_requests_cannot_be_sent_again_is_isolated_too() {
+    let failures = failures_until_isolated(async |world| {
+        let upstream = Upstream::answering(|_| revoked());
+        let mut request = chat(4);
+        *request.body_mut() = Stepped::chunks([vec![b'x'; 2 << 20]]);
+        fetch(&client(&world.pool, &upstream), request).await;
+        upstream.seen()
+    });
+    let failures = failures.await;
+    assert!(failures <= 3, "{failures}");
+}
+
+#[tokio::test(start_paused = true)]
+#[ignore = "whoever goes away before its own key was tried is not found out"]
+async fn an_accuser_that_goes_away_is_isolated_too() {
+    let failures = failures_until_isolated(async |world| {
+        let upstream = Upstream::new(|call| async move {
+            if call.number > 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(revoked())
+        });
+        let client = client(&world.pool, &upstream);
+        let _ = timeout(secs(1), fetch(&client, chat(4))).await;
+        upstream.seen().into_iter().take(1).collect()
+    });
+    let failures = failures.await;
+    assert!(failures <= 3, "{failures}");
 }
 
 #[tokio::test]
