@@ -148,7 +148,6 @@ async fn failures_until_isolated(attack: impl AsyncFn(&World) -> Vec<Seen>) -> u
 }
 
 #[tokio::test]
-#[ignore = "what is refused and cannot be sent again is not tried with its caller's own key"]
 async fn an_accuser_whose_requests_cannot_be_sent_again_is_isolated_too() {
     let failures = failures_until_isolated(async |world| {
         let upstream = Upstream::answering(|_| revoked());
@@ -162,7 +161,6 @@ async fn an_accuser_whose_requests_cannot_be_sent_again_is_isolated_too() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "whoever goes away before its own key was tried is not found out"]
 async fn an_accuser_that_goes_away_is_isolated_too() {
     let failures = failures_until_isolated(async |world| {
         let upstream = Upstream::new(|call| async move {
