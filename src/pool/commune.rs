@@ -116,8 +116,12 @@ impl KeyPool {
 
     /// A request that keys had refused was accepted with the caller's own: they deserved their strikes.
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
-        self.0
-            .with(|ledger| accused.iter().for_each(|accusation| convict(ledger, accusation, presented.caller(), now)));
+        self.0.with(|ledger| {
+            for accusation in accused {
+                let draw = self.0.random.derive(now.nanos() ^ u64::from(accusation.place) << 32);
+                convict(ledger, accusation, presented.caller(), (now, draw));
+            }
+        });
     }
 }
 
@@ -235,13 +239,13 @@ fn acquit(ledger: &mut Ledger, accusation: &Accusation, now: Timestamp) {
 }
 
 /// Makes a suspicion a strike.
-fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, now: Timestamp) {
+fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, (now, draw): (Timestamp, u64)) {
     let Some(health) = ledger.standing_accused(accusation.place, accusation.changed) else { return };
     if health.state() != State::Suspect {
         return;
     }
     let counts = ledger.note_striker(accusation.place, caller);
-    let judge = Judge { counts, ..ledger.judge(now, now.nanos()) };
+    let judge = Judge { counts, ..ledger.judge(now, draw) };
     let struck = health.judged(&Verdict::new(Outcome::Rejected), health.changed(), &judge);
     ledger.install(accusation.place, struck, now);
 }

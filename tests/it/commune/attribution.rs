@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use key_commune::health::State;
+use key_commune::pool::{Commune, KeyPool};
+use key_commune::provider::Provider;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{World, chat, is_one_of};
-use crate::support::{Seen, Stepped, Upstream, answer, assert_idle, client, fetch, key, ok, revoked, secs, throttled};
+use crate::support::{
+    Hand, Seen, Stepped, Upstream, answer, assert_idle, client, fetch, key, keys, ok, revoked, secs, throttled,
+};
 
 /// A request of caller 1 that meets key 0 while it is refused; answers whether it did.
 async fn accuse(world: &World) {
@@ -200,6 +204,19 @@ async fn a_request_that_only_its_own_key_may_make_is_true_of_the_others() {
         assert!(member.rejections <= 1 && member.state != State::Retired, "{}", world.pool.snapshot());
         assert!(member.until.is_none_or(|until| until - world.pool.now() <= std::time::Duration::from_secs(60)));
     }
+}
+
+#[tokio::test]
+async fn rests_that_nobody_asked_for_are_spread() {
+    let pool = KeyPool::builder(Provider::OPENAI).commune(Commune::default()).seed(7).clock(Hand::new());
+    let pool = pool.keys(keys(20)).build().unwrap();
+    let upstream = Upstream::answering(|seen| if is_one_of(seen, &[4]) { ok() } else { revoked() });
+    for _ in 0..20 {
+        fetch(&client(&pool, &upstream), chat(4)).await;
+    }
+    let members = pool.snapshot().members;
+    let rests: Vec<_> = members.iter().filter_map(|member| member.until).map(|until| until - pool.now()).collect();
+    assert!(rests.iter().max().unwrap() > &secs(30) && rests.iter().min().unwrap() < &secs(30), "{rests:?}");
 }
 
 #[tokio::test]
