@@ -8,6 +8,9 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use key_commune::rate::Rate;
+use key_commune::subnet::Network;
+
 use crate::Problem;
 
 /// A streaming reverse proxy that gives everybody behind it one pool of API keys.
@@ -64,15 +67,28 @@ pub(crate) struct Serve {
     /// path of a request begins (…/v1 and /v1/models), that part is written once
     #[arg(long, value_name = "URL", required_unless_present = "provider")]
     pub(crate) upstream: Option<String>,
-    /// Whose keys serve: those given here (private)
-    #[arg(long, value_name = "MODE", default_value = "private", value_parser = mode)]
-    pub(crate) mode: String,
+    /// Whose keys serve. Default: private if a key is given, else commune
+    #[arg(long, value_name = "MODE", value_enum)]
+    pub(crate) mode: Option<Mode>,
     /// Whose API it is: where keys go in a request and how refusals read. Default: told by the host of --upstream, else
     /// custom, which speaks as OpenAI does
     #[arg(long, value_name = "NAME")]
     pub(crate) provider: Option<String>,
     #[command(flatten)]
     pub(crate) keys: KeySources,
+    /// The most keys that share a commune. Beyond it callers are served with their own key
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_keys: u32,
+    /// How often each presented key may come, such as 1/2s or 30/1m; more often: 429. Default: as often as it likes
+    #[arg(long, help_heading = "Commune", value_name = "COUNT/DURATION", value_parser = rate)]
+    pub(crate) rate_per_caller: Option<Rate>,
+    /// How many requests of a presented key may come at once after a pause
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER", requires = "rate_per_caller", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) burst: Option<u32>,
+    /// Network of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, for the callers' subnets in the
+    /// statistics. May be repeated
+    #[arg(long, help_heading = "Commune", value_name = "NETWORK")]
+    pub(crate) trusted_proxy: Vec<Network>,
     /// Header that carries the key, if it is not the provider's usual one
     #[arg(long, value_name = "NAME")]
     pub(crate) auth_header: Option<String>,
@@ -92,6 +108,10 @@ pub(crate) struct Serve {
     /// How long a request may wait for a key when none can serve it; then 429 or 503
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) max_wait: Duration,
+    /// Refuse requests whose model does not match this pattern, such as '^gpt-4o-mini$', with 400; without ^ and $ it
+    /// matches anywhere. Judged is the JSON body of every request that has or must have one; any other body is refused
+    #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
+    pub(crate) allow_model: Option<String>,
     /// Environment variable with the key that callers must present, 16 or more characters, as a bearer token or in
     /// x-api-key, api-key or x-goog-api-key
     #[arg(long, value_name = "NAME")]
@@ -118,6 +138,15 @@ pub(crate) struct KeySources {
     /// Environment variable with keys, separated by commas
     #[arg(long = "keys-env", help_heading = "Keys", value_name = "NAME")]
     pub(crate) environment: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// The operator's: callers need none
+    Private,
+    /// The callers' own: each presents a key, and once that has worked, is served with any key of all callers. Owners of
+    /// keys can see what is sent with them
+    Commune,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -164,12 +193,13 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     numeric.as_deref().unwrap_or(text).parse().map_err(|_| "an IP address and a port are needed, as in 127.0.0.1:8080")
 }
 
-fn mode(text: &str) -> Result<String, &'static str> {
-    match text {
-        "private" => Ok(text.into()),
-        "commune" => Err("communes are not available yet; the one mode is private"),
-        _ => Err("the one mode is private"),
+fn rate(text: &str) -> Result<Rate, Problem> {
+    let (count, duration) = text.split_once('/').ok_or("a rate looks like 1/2s")?;
+    let count: u32 = count.parse().map_err(|_| "the number before / is no whole number")?;
+    if count == 0 {
+        return Err("the number before / must be 1 or more".into());
     }
+    Ok(Rate::new(span(duration)? / count))
 }
 
 fn span(text: &str) -> Result<Duration, Problem> {

@@ -1,9 +1,10 @@
 //! One request: is it for us, does it go in circles, may it come in; then the layer has it.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -12,25 +13,35 @@ use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
-use key_commune::health::State;
+use key_commune::service::{ResponseBody, ResponseFuture};
+use key_commune::subnet::{Proxies, Subnet};
 use key_commune::{KeyCommune, KeyPool};
 use memchr::memmem;
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
 use tower::{Layer, Service as _};
 use tracing::{Level, debug, enabled};
 
 use crate::answer::{Body, json, refusal};
+use crate::census::Census;
+use crate::connect::Upload;
 use crate::door::Door;
+use crate::failure::Failure;
 use crate::idle::{Idle, Progress};
+use crate::index;
+use crate::log::Told;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
 
-/// How long an answer about the pool's health is repeated. Finding it out looks at every key.
-const FRESH: Duration = Duration::from_millis(500);
-
-/// The service that hyper's server calls.
+/// What all connections share.
 #[derive(Clone)]
 pub(crate) struct Plane(Arc<Shared>);
+
+/// The service that hyper's server calls, for one connection.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    peer: IpAddr,
+}
 
 struct Shared {
     pool: KeyPool,
@@ -40,66 +51,102 @@ struct Shared {
     /// Made anew with every start, so that a request that comes back is known.
     token: String,
     via: HeaderValue,
-    health: Mutex<Option<(Instant, bool)>>,
+    census: Census,
+    proxies: Proxies,
 }
 
 impl Plane {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { pool, layer, door, tls, timeouts, .. } = settings;
+        let Settings { pool, layer, door, tls, timeouts, proxies, .. } = settings;
         let client = layer.layer(Upstream::new(tls, timeouts));
         let token = format!("key-commune-{:016x}", rand::random::<u64>());
         let via = HeaderValue::try_from(format!("1.1 {token}")).unwrap_or(HeaderValue::from_static("1.1 key-commune"));
-        let (idle, health) = (timeouts.idle, Mutex::new(None));
-        Self(Arc::new(Shared { pool, client, door, idle, token, via, health }))
+        let (idle, census) = (timeouts.idle, Census::default());
+        Self(Arc::new(Shared { pool, client, door, idle, token, via, census, proxies }))
+    }
+
+    /// The service for a connection from there.
+    pub(crate) fn seat(&self, peer: IpAddr) -> Seat {
+        Seat { shared: Arc::clone(&self.0), peer }
     }
 }
 
-impl Service<Request<Incoming>> for Plane {
+impl Service<Request<Incoming>> for Seat {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move { Ok(shared.answer(request).await) })
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
+        if self.shared.pool.is_commune() {
+            let client = self.shared.proxies.client(self.peer, request.headers());
+            request.extensions_mut().insert(Subnet::from(client));
+        }
+        let told = enabled!(Level::DEBUG).then(|| Box::new(Told::new(&request)));
+        Answering { way: Way::New { request: Some(request) }, shared: Arc::clone(&self.shared), told }
+    }
+}
+
+pin_project! {
+    /// The answer to come. Not boxed: hyper has a place for it in each connection.
+    pub(crate) struct Answering {
+        #[pin]
+        way: Way,
+        shared: Arc<Shared>,
+        told: Option<Box<Told>>,
+    }
+}
+
+pin_project! {
+    #[project = WayProj]
+    enum Way {
+        // By the first poll hyper has read a small body, so that it need not be streamed.
+        New { request: Option<Request<Incoming>> },
+        Own { answer: Option<Response<Body>> },
+        Layer { #[pin] answer: ResponseFuture<Upstream, Upload, Incoming> },
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let WayProj::New { request } = this.way.as_mut().project() {
+            let Some(request) = request.take() else { return Poll::Pending };
+            this.way.set(this.shared.serve(request));
+        }
+        let answer = match this.way.project() {
+            WayProj::New { .. } => None,
+            WayProj::Own { answer } => answer.take(),
+            WayProj::Layer { answer } => Some(this.shared.pass_on(ready!(answer.poll(cx)))),
+        };
+        let Some(answer) = answer else { return Poll::Pending };
+        if let Some(told) = this.told.take() {
+            told.log(&answer);
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        if !enabled!(Level::DEBUG) {
-            return self.serve(request).await;
-        }
-        let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-        let answer = self.serve(request).await;
-        let served = match answer.body() {
-            Either::Left(body) => body.get_ref().served().copied(),
-            Either::Right(_) => None,
-        };
-        let (key, attempts) = served.map_or((None, 0), |served| (Some(served.key.to_string()), served.attempts));
-        let (status, elapsed) = (answer.status().as_u16(), start.elapsed());
-        debug!(%method, path, status, key, attempts, ?elapsed, "answered");
-        answer
-    }
-
-    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+    fn serve(&self, request: Request<Incoming>) -> Way {
         let (mut head, body) = request.into_parts();
         if let Some(answer) = self.own_answer(&mut head) {
-            return answer;
+            return Way::Own { answer: Some(answer) };
         }
         head.headers.append(header::VIA, self.via.clone());
+        let mut client = self.client.clone();
         let mut body = Idle::new(body, self.idle);
         if !body.is_end_stream() {
             let progress = Progress::new();
-            body = body.telling(progress.clone());
-            head.extensions.insert(progress);
+            client.get_mut().follow(progress.clone());
+            body = body.telling(progress);
         }
-        let mut client = self.client.clone();
-        let ready = poll_fn(|cx| client.poll_ready(cx)).await;
-        let answer = match ready {
-            Ok(()) => client.call(Request::from_parts(head, body)).await,
-            Err(failure) => Err(failure),
-        };
+        // The upstream is always ready: it connects when it is called.
+        Way::Layer { answer: client.call(Request::from_parts(head, body)) }
+    }
+
+    fn pass_on(&self, answer: Result<Response<ResponseBody<Incoming>>, Failure>) -> Response<Body> {
         match answer {
             Ok(mut answer) => {
                 // A version is that of one connection: the caller's, which hyper knows.
@@ -118,6 +165,9 @@ impl Shared {
         if is_health_check(head) {
             return Some(self.health());
         }
+        if self.pool.is_commune() && index::is_asked_for(head) {
+            return Some(index::page(self.pool.provider(), self.census.active(&self.pool)));
+        }
         let came_back = |value: &HeaderValue| memmem::find(value.as_bytes(), self.token.as_bytes()).is_some();
         if head.headers.get_all(header::VIA).iter().any(came_back) {
             let message = "the request came back to the proxy; --upstream leads to the proxy itself";
@@ -135,24 +185,10 @@ impl Shared {
     }
 
     fn health(&self) -> Response<Body> {
-        if self.is_well() {
+        if self.census.is_well(&self.pool) {
             json(StatusCode::OK, r#"{"status":"ok"}"#)
         } else {
             json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"exhausted"}"#)
-        }
-    }
-
-    /// Whether a key is left that is in use, or will be again.
-    fn is_well(&self) -> bool {
-        let now = Instant::now();
-        let mut known = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        match *known {
-            Some((since, well)) if now < since + FRESH => well,
-            _ => {
-                let well = self.pool.snapshot().members.iter().any(|member| member.state != State::Retired);
-                *known = Some((now, well));
-                well
-            }
         }
     }
 }

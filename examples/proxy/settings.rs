@@ -3,10 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use key_commune::{KeyCommuneLayer, KeyPool};
+use key_commune::pool::Commune;
+use key_commune::rules::Rules;
+use key_commune::subnet::Proxies;
+use key_commune::{KeyCommuneLayer, KeyPool, Provider};
 use rustls::ClientConfig;
 
-use crate::cli::{Common, Serve};
+use crate::cli::{Common, Mode, Serve};
 use crate::door::Door;
 use crate::{Problem, failure, keys, row, tls};
 
@@ -18,6 +21,7 @@ pub(crate) struct Settings {
     pub(crate) layer: KeyCommuneLayer,
     pub(crate) tls: ClientConfig,
     pub(crate) timeouts: Timeouts,
+    pub(crate) proxies: Proxies,
 }
 
 #[derive(Clone, Copy)]
@@ -31,13 +35,23 @@ impl Settings {
     pub(crate) fn read(options: &Serve) -> Result<Self, Problem> {
         let row = row::read(options)?;
         let door = Door::read(options.proxy_key_env.as_deref())?;
-        check_reach(&options.common, &door, options.open)?;
+        let usual = if keys::are_given(&options.keys) { Mode::Private } else { Mode::Commune };
+        let mode = options.mode.unwrap_or(usual);
+        match mode {
+            Mode::Private => check_reach(&options.common, &door, options.open)?,
+            Mode::Commune => check_door(&door)?,
+        }
         let tls = tls::config(options.ca_file.as_deref())?;
-        let keys = keys::read(&options.keys, &options.allow_http)?;
-        let pool = KeyPool::builder(row).keys(keys).build().map_err(|error| error.to_string())?;
+        let pool = pool(options, mode, row)?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
-        Ok(Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts)))
+        let rules = rules(options.allow_model.as_deref())?;
+        let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
+        if let Some(rules) = rules {
+            settings.layer = settings.layer.inspect(rules);
+        }
+        settings.proxies = options.trusted_proxy.iter().copied().collect();
+        Ok(settings)
     }
 
     /// The settings of a pool that everybody on this machine may use.
@@ -53,8 +67,38 @@ impl Settings {
         let (door, tls, timeouts) = rest;
         let layer = KeyCommuneLayer::new(pool.clone()).rebase().scrub().max_wait(max_wait);
         let layer = layer.never_sent(failure::was_never_sent);
-        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts }
+        let proxies = Proxies::default();
+        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts, proxies }
     }
+}
+
+fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<KeyPool, Problem> {
+    let keys = keys::read(&options.keys, &options.allow_http)?;
+    if keys.is_empty() && mode == Mode::Private {
+        return Err("there is no key; give some with --keys-file, --keys-env or --key, or --mode commune".into());
+    }
+    let pool = KeyPool::builder(row).keys(keys);
+    let pool = match mode {
+        Mode::Private => pool,
+        Mode::Commune => pool.commune(commune(options)).max_keys(options.max_keys as usize),
+    };
+    pool.build().map_err(|error| error.to_string())
+}
+
+fn commune(options: &Serve) -> Commune {
+    let rules = Commune::default();
+    let burst = options.burst.unwrap_or(1);
+    options.rate_per_caller.map_or(rules.clone(), |rate| rules.rate(rate.burst(burst)))
+}
+
+/// Callers of a commune present one key, and it is their own.
+fn check_door(door: &Door) -> Result<(), Problem> {
+    if door.is_open() { Ok(()) } else { Err("--proxy-key-env: callers of a commune present keys of their own".into()) }
+}
+
+fn rules(model: Option<&str>) -> Result<Option<Rules>, Problem> {
+    let rules = model.map(|pattern| Rules::new().body("model", pattern)).transpose();
+    rules.map_err(|error| format!("--allow-model: {error}"))
 }
 
 /// Whoever reaches a proxy without a door spends its keys.

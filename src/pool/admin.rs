@@ -136,6 +136,10 @@ impl Shared {
             return;
         }
         let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
+        if let (Some(rate), Some(cell)) = (self.rate(), ledger.cell(place)) {
+            // Else joining would be worth a request.
+            let _ = cell.member.gate.admit(rate, now);
+        }
         self.publish(ledger);
         ledger.hand_out(place, now);
     }
@@ -164,7 +168,7 @@ impl Shared {
         let member = |cell: &Option<Cell>| cell.as_ref().map(|cell| Arc::clone(&cell.member));
         let mut roster = Roster::new(ledger.cells.iter().map(member).collect());
         if self.commune.is_some() {
-            roster = roster.indexed(ledger.ids.clone());
+            roster = roster.indexed(&self.keyed);
         }
         let roster = Arc::new(roster);
         ledger.mark_all(&roster);

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lease::Lease;
+use http::HeaderName;
+
 use super::ledger::Ledger;
 use super::member::Member;
 use super::shared::Shared;
@@ -18,6 +20,8 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Judge, State, Step};
 use crate::outcome::{Fault, Outcome, Verdict};
+use crate::provider::Provider;
+use crate::rate::Rate;
 use crate::secret::Secret;
 
 /// How many keys a commune takes unless told otherwise.
@@ -27,9 +31,46 @@ pub(super) const MAX_KEYS: usize = 200;
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// The rules of a pool that its callers share. See [`Builder::commune`](super::Builder::commune).
+///
+/// ```
+/// use key_commune::pool::{Commune, KeyPool};
+/// use key_commune::provider::Provider;
+/// use key_commune::rate::Rate;
+/// use std::time::Duration;
+///
+/// let rules = Commune::default().rate(Rate::new(Duration::from_secs(2)).burst(5));
+/// let pool = KeyPool::builder(Provider::OPENROUTER).commune(rules).build()?;
+/// assert!(pool.is_commune());
+/// # Ok::<(), key_commune::pool::PoolError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Commune {}
+#[must_use = "rules do nothing until a pool is built by them"]
+pub struct Commune {
+    rate: Option<Rate>,
+}
+
+impl Commune {
+    /// How often each presented key may come. Default: as often as it likes.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+}
+
+/// The headers of a provider's row, as names: known ones compare as numbers.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) requests: Box<[HeaderName]>,
+    pub(crate) answers: Box<[HeaderName]>,
+}
+
+impl Allowed {
+    /// What is no name names nothing.
+    pub(super) fn of(provider: &Provider) -> Self {
+        let names = |list: &[&str]| list.iter().filter_map(|name| name.parse().ok()).collect();
+        Self { requests: names(provider.request_headers()), answers: names(provider.response_headers()) }
+    }
+}
 
 /// A caller of a commune, known by the key it presented.
 #[derive(Clone, Debug)]
@@ -90,12 +131,10 @@ impl KeyPool {
         if !LENGTHS.contains(&length) {
             return Err(if length < *LENGTHS.start() { Denied::TooShort } else { Denied::TooLong });
         }
-        let id = self.0.pepper.id(self.0.provider.name(), &secret);
-        let known = self.0.roster.load().find(id).cloned();
-        Ok(match known {
-            Some(member) => Presented { shares: self.0.is_good(&member, now), member },
-            None => Presented { shares: false, member: Arc::new(Member::stranger(id, Key::from(secret), &self.0)) },
-        })
+        match self.0.roster.load().find(&secret, &self.0.keyed).cloned() {
+            Some(member) => self.0.recognise(member, now),
+            None => self.0.welcome(secret, now),
+        }
     }
 
     /// A caller's own key, however it is doing.
@@ -109,7 +148,9 @@ impl KeyPool {
     /// and the caller is on its own until its key has proved itself again.
     pub(crate) fn acquit(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
         self.0.with(|ledger| {
-            accused.iter().for_each(|accusation| acquit(ledger, accusation, now));
+            for accusation in accused {
+                acquit(ledger, accusation, now);
+            }
             self.0.isolate(ledger, &presented.member, now);
         });
     }
@@ -118,14 +159,32 @@ impl KeyPool {
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
         self.0.with(|ledger| {
             for accusation in accused {
-                let draw = self.0.random.derive(now.nanos() ^ u64::from(accusation.place) << 32);
-                convict(ledger, accusation, presented.caller(), (now, draw));
+                convict(ledger, accusation, presented.caller(), (now, self.0.random.draw_other()));
             }
         });
     }
 }
 
 impl Shared {
+    fn recognise(&self, member: Arc<Member>, now: Timestamp) -> Result<Presented, Denied> {
+        if let Some(rate) = self.rate() {
+            member.gate.admit(rate, now).map_err(Denied::Wait)?;
+        }
+        Ok(Presented { shares: self.is_good(&member, now), member })
+    }
+
+    fn welcome(self: &Arc<Self>, secret: Secret, now: Timestamp) -> Result<Presented, Denied> {
+        let id = self.pepper.id(self.provider.name(), &secret);
+        if let Some(rate) = self.rate() {
+            self.strangers.admit(id, rate, now).map_err(Denied::Wait)?;
+        }
+        Ok(Presented { shares: false, member: Arc::new(Member::stranger(id, Key::from(secret), self)) })
+    }
+
+    pub(super) fn rate(&self) -> Option<Rate> {
+        self.commune.as_ref().and_then(|commune| commune.rate)
+    }
+
     /// Whether a member is open, or a suspicion against it has just run out.
     fn is_good(&self, member: &Member, now: Timestamp) -> bool {
         member.word.is_open() || self.with(|ledger| ledger.clear_by_time(member.place, now))
@@ -184,7 +243,7 @@ impl Shared {
     /// A caller whose requests are refused whatever the key is on its own.
     fn isolate(&self, ledger: &mut Ledger, member: &Arc<Member>, now: Timestamp) {
         if ledger.health_of(member).is_some() {
-            isolate(ledger, member.place, (now, self.random.derive(now.nanos() ^ u64::from(member.place) << 32)));
+            isolate(ledger, member.place, (now, self.random.draw_other()));
         }
     }
 }

@@ -10,9 +10,11 @@ use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::origin::Origin;
+use crate::rate::Gate;
 use crate::scrub::Scrubber;
 use crate::secret::{KeyId, Secret};
 use crate::select::Load;
+use crate::subnet::Subnet;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
@@ -90,6 +92,10 @@ pub(crate) struct Member {
     scrubber: OnceLock<Scrubber>,
     /// Uses in the word that were none.
     skipped: AtomicU64,
+    /// How often its owner comes.
+    pub(super) gate: Gate,
+    /// The subnet of the caller that it served last; 0 if none is known.
+    client: AtomicU64,
 }
 
 /// The place of a key that is no member.
@@ -109,6 +115,8 @@ impl Member {
             key,
             scrubber: OnceLock::new(),
             skipped: AtomicU64::new(0),
+            gate: Gate::default(),
+            client: AtomicU64::new(0),
         }
     }
 
@@ -123,7 +131,7 @@ impl Member {
 
     /// The caller that presents this key. The id is a keyed hash, so nobody can choose to be taken for another.
     pub(super) fn caller(&self) -> Caller {
-        Caller(self.id.short())
+        Caller((self.id.bits() >> 64) as u64)
     }
 
     /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until
@@ -132,6 +140,15 @@ impl Member {
         let missed = level.saturating_sub(self.word.counts().1);
         self.word.skip(missed);
         self.skipped.fetch_add(missed, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_client(&self, subnet: Subnet) {
+        self.client.store(subnet.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Where the caller that it served last comes from.
+    pub(super) fn client(&self) -> Option<Subnet> {
+        Subnet::from_bits(self.client.load(Ordering::Relaxed))
     }
 
     /// Requests that it has served, or serves.

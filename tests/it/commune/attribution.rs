@@ -92,9 +92,9 @@ async fn without_a_witness_it_is_active_again_after_a_minute() {
 
 /// A caller that makes every key fail: the marker is in its requests, not in its key.
 fn poisoned(status: u16, body: &'static str) -> impl Fn(&Seen) -> http::Response<crate::support::Stepped> + Clone {
-    move |seen| match seen.headers.get("accept-language").is_some_and(|value| value == "poison") {
-        true => answer(status, &[("content-type", "application/json")], body),
-        false => ok(),
+    move |seen| {
+        let poison = seen.headers.get("accept-language").is_some_and(|value| value == "poison");
+        if poison { answer(status, &[("content-type", "application/json")], body) } else { ok() }
     }
 }
 
@@ -222,10 +222,7 @@ async fn rests_that_nobody_asked_for_are_spread() {
 #[tokio::test]
 async fn a_foreign_throttle_rests_for_its_hint_and_strikes_once_per_caller() {
     let world = World::new(3);
-    world.answers(|seen| match is_one_of(seen, &[2]) {
-        true => ok(),
-        false => answer(429, &[("retry-after", "20")], ""),
-    });
+    world.answers(|seen| if is_one_of(seen, &[2]) { ok() } else { answer(429, &[("retry-after", "20")], "") });
     for round in 0..20 {
         assert_eq!(world.chat(2).await.status, 200, "{round}");
         for victim in 0..2 {

@@ -19,7 +19,7 @@ use key_commune::pool::{Builder, Commune, KeyPool, MemberSnapshot};
 use key_commune::provider::Provider;
 use key_commune::secret::{Pepper, Secret};
 
-use crate::support::{Got, Hand, Seen, Stepped, Upstream, client, fetch, key, keys, ok, plain, to};
+use crate::support::{Got, Hand, Seen, Stepped, Upstream, client, fetch, key, keys, ok, plain, revoked, to};
 
 pub(crate) const CHAT: &str = "https://api.openai.com/v1/chat/completions";
 pub(crate) const MODELS: &str = "https://api.openai.com/v1/models";
@@ -59,10 +59,7 @@ impl World {
 
     /// From now on the provider refuses these keys, in its usual words, and accepts all others.
     pub(crate) fn refuses(&self, numbers: &'static [usize]) {
-        self.answers(move |seen| match is_one_of(seen, numbers) {
-            true => crate::support::revoked(),
-            false => ok(),
-        });
+        self.answers(move |seen| if is_one_of(seen, numbers) { revoked() } else { ok() });
     }
 
     /// A chat of the caller with this key.

@@ -8,6 +8,8 @@ use crate::support::{Step, Stepped, answer, events, ok, send, streamed, throttle
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
+type Make = Box<dyn Fn() -> Response<Stepped> + Send + Sync>;
+
 fn joins(number: usize, world: &World) -> bool {
     world.member(number).is_some()
 }
@@ -17,7 +19,6 @@ async fn only_a_clean_answer_of_the_api_admits_a_key() {
     let error = r#"{"error":{"message":"No endpoints found","code":404},"user_id":"u"}"#;
     let late = "data: {\"choices\":[]}\n\ndata: {\"error\":{\"message\":\"Incorrect API key provided\",\"code\":\"invalid_api_key\"}}\n\n";
     let first = "data: {\"error\":{\"message\":\"Incorrect API key provided\",\"code\":\"invalid_api_key\"}}\n\n";
-    type Make = Box<dyn Fn() -> Response<Stepped> + Send + Sync>;
     let cases: Vec<(&str, bool, Make)> = vec![
         ("json", true, Box::new(ok)),
         ("stream", true, Box::new(|| events(&["data: {\"choices\":[]}\n\n", "data: [DONE]\n\n"]))),

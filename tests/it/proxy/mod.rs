@@ -4,12 +4,16 @@
 #![allow(clippy::print_stdout, reason = "what is measured is of interest beyond its bound")]
 
 mod caller;
+mod commune;
+#[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
+mod connections;
 mod credentials;
 mod failures;
 mod floods;
 mod framing;
 mod leaving;
 mod load;
+mod models;
 mod program;
 mod provider;
 mod sdk;

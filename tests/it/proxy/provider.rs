@@ -146,6 +146,7 @@ async fn read(mut body: Incoming, seen: &mut Seen) {
 fn respond(status: u16, text: String) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(text)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response.headers_mut().insert("content-type", "application/json".parse().unwrap());
     response
 }
 

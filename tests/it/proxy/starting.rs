@@ -20,7 +20,9 @@ async fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 
 async fn check(arguments: &str, says: &str) {
     let arguments: Vec<_> = arguments.split_whitespace().collect();
-    let text = refused(&arguments, &[("EMPTY", ""), ("SHORT", "short-key"), ("KNOWN", "changeme-changeme-1")]).await;
+    let environment =
+        [("EMPTY", ""), ("SHORT", "short-key"), ("KNOWN", "changeme-changeme-1"), ("DOOR", "door-8f2b61c09a7d4e35")];
+    let text = refused(&arguments, &environment).await;
     assert!(text.contains(says), "{arguments:?}: {text}");
 }
 
@@ -31,14 +33,13 @@ async fn wrong_options_are_told_in_one_line() {
         ("", "proxy serve"),
         ("serve", "--upstream"),
         ("nonsense", "--help"),
-        (base, "--keys-file, --keys-env or --key"),
+        (&format!("{base} --mode private"), "--keys-file, --keys-env or --key"),
         (&format!("{base} --key {KEY} sk-secret-too"), "belongs to no option"),
         (&format!("{base} --kee=sk-secret-too"), "--kee"),
         (&format!("{base} --key {KEY} --key {KEY}"), "--key number 2"),
         (&format!("{base} --key= --key {KEY}"), "--key number 1: the key is empty"),
         (&format!("{base} --key {KEY}\u{e9}"), "at byte 26"),
-        (&format!("{base} --key {KEY} --mode commune"), "not available yet"),
-        (&format!("{base} --key {KEY} --mode other"), "private"),
+        (&format!("{base} --key {KEY} --mode other"), "private, commune"),
         (&format!("{base} --key {KEY} --provider nobody"), "openai, anthropic, gemini"),
         (&format!("{base} --key {KEY} --head-timeout soon"), "--head-timeout"),
         (&format!("{base} --key {KEY} --idle-timeout 0s"), "longer than 0s"),
@@ -50,6 +51,7 @@ async fn wrong_options_are_told_in_one_line() {
         (&format!("{base} --key {KEY} --proxy-key-env EMPTY"), "EMPTY: the key is empty"),
         (&format!("{base} --key {KEY} --proxy-key-env SHORT"), "16 or more"),
         (&format!("{base} --key {KEY} --proxy-key-env KNOWN"), "easy to guess"),
+        (&format!("{base} --key {KEY} --allow-model ^gpt-("), "--allow-model: Invalid regex pattern: ^gpt-( (unclosed"),
         (&format!("{base} --key {KEY} --ca-file /nonexistent.pem"), "/nonexistent.pem"),
         (&format!("{base} --key {KEY} --ca-file /dev/null"), "no certificate"),
         (&format!("{base} --keys-file /nonexistent"), "/nonexistent"),
@@ -104,6 +106,22 @@ async fn keys_in_a_file_are_told_by_their_line() {
 }
 
 #[tokio::test]
+async fn wrong_options_of_a_commune_too() {
+    let base = "serve --upstream https://api.example";
+    for (arguments, says) in [
+        ("--proxy-key-env DOOR", "keys of their own"),
+        ("--max-keys 0", "--max-keys"),
+        ("--rate-per-caller often", "1/2s"),
+        ("--rate-per-caller 0/2s", "1 or more"),
+        ("--rate-per-caller 1/0s", "longer than 0s"),
+        ("--burst 2", "--rate-per-caller"),
+        ("--trusted-proxy 10.0.0.1/8", "--trusted-proxy"),
+    ] {
+        check(&format!("{base} {arguments}"), says).await;
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_and_a_wrong_filter_are_told_too() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -119,10 +137,11 @@ async fn the_help_says_all_there_is_to_know() {
     let output = command(&["serve", "--help"]).output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0));
-    for word in ["--upstream", "--keys-file", "label=", "RUST_LOG", "[default: 10m]", "process list", "--drain"] {
+    for word in
+        ["--upstream", "--keys-file", "label=", "RUST_LOG", "[default: 10m]", "process list", "--drain", "commune"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
-    assert!(!text.contains("commune"), "{text}");
 }
 
 #[tokio::test]
