@@ -92,9 +92,12 @@ async fn a_refusal_of_another_callers_key_is_ours_when_the_request_cannot_be_sen
 #[tokio::test]
 async fn nobody_sees_what_another_callers_key_is_forbidden() {
     let world = World::new(3);
-    world.answers(|seen| match is_one_of(seen, &[1]) {
-        true => ok(),
-        false => answer(403, &[("content-type", "application/json")], r#"{"error":{"message":"Project proj_owner"}}"#),
+    world.answers(|seen| {
+        if is_one_of(seen, &[1]) {
+            ok()
+        } else {
+            answer(403, &[("content-type", "application/json")], r#"{"error":{"message":"Project proj_owner"}}"#)
+        }
     });
     for _ in 0..20 {
         let mut request = chat(1);

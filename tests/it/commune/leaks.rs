@@ -237,7 +237,9 @@ async fn search(seed: u64, requests: usize, parts: bool) {
         // Nobody stays at rest, above all not the caller, who would be on its own.
         clock.pass(secs(2));
         if !matches!(got.status.as_u16(), 206 | 400 | 500) {
-            ids.iter().for_each(|&id| assert!(pool.unblock(id)));
+            for &id in &ids {
+                assert!(pool.unblock(id));
+            }
         }
     }
     assert!(foreign > requests / 2 && echoed > requests / 4, "{foreign} foreign answers, {echoed} with an echo");

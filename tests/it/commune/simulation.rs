@@ -248,6 +248,7 @@ fn seeds() -> Vec<u64> {
 }
 
 /// Runs a day; says which one it was if it fails.
+#[allow(clippy::print_stderr, reason = "the seed of a failure")]
 fn run(name: &str, attacks: &'static [Attack], seed: u64) -> Figures {
     struct Named<'a>(&'a str, u64);
     impl Drop for Named<'_> {
@@ -274,6 +275,7 @@ fn row(table: &mut String, name: &str, figures: &Figures) {
     );
 }
 
+#[allow(clippy::print_stdout, reason = "figures to look at")]
 fn days(plans: &[(&str, &'static [Attack])]) {
     let mut table = String::from(
         "attack            calls foreign free strikes throttles blocks longest failures isolated excused  honest\n",

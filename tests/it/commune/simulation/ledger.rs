@@ -82,7 +82,9 @@ impl Ledger {
 
     /// Looks at what has been sent and at what it has made of the pool.
     pub(super) fn look(&mut self, pool: &KeyPool, provider: &Provider, sent: &[Sent], now: Timestamp) {
-        sent.iter().for_each(|sent| self.note(sent, now));
+        for sent in sent {
+            self.note(sent, now);
+        }
         // What its own key makes right was the other keys' fault; what the provider fails at, nobody finds out.
         if sent.iter().any(Sent::is_refusal)
             && let Some(last) = sent.last().filter(|last| matches!(last.status, 200 | 500))
