@@ -2,9 +2,13 @@
 //! key serves it.
 
 mod attribution;
+mod chance;
+mod even;
 mod hygiene;
+mod leaks;
 mod membership;
 mod proof;
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
