@@ -97,9 +97,13 @@ pub mod scrub;
 
 pub mod select;
 
+pub mod record;
+
 pub mod pool;
 
 pub mod preset;
+
+pub mod store;
 
 pub mod service;
 

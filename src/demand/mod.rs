@@ -5,6 +5,7 @@ pub mod json;
 use std::fmt;
 
 use http::request::Parts;
+use serde::{Deserialize, Serialize};
 
 /// What a request asks for. An empty demand is content with any key.
 ///
@@ -67,7 +68,7 @@ fn bounded(text: &str) -> Option<Box<str>> {
 }
 
 /// Who asks, as an opaque number: the pool only ever compares it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Caller(pub u64);
 
 /// What an inspection came to.

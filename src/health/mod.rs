@@ -16,6 +16,7 @@
 //! were in flight when a key failed, it is struck once. A success ends a rest only if its lease was given after the rest
 //! began (I5). Rests only ever get longer: `until` is the later of the old and the new one (I5).
 
+mod condition;
 mod penalties;
 #[cfg(not(key_commune_loom))]
 #[cfg(test)]
@@ -28,10 +29,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::outcome::{Fault, Outcome, Verdict};
+pub use condition::Condition;
 pub use penalties::{Ladder, Penalties};
 
 /// What a key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// For any request.
@@ -60,7 +62,7 @@ impl fmt::Display for State {
 }
 
 /// Why a key is not simply active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
@@ -249,7 +251,7 @@ impl Health {
     /// An operator, or a tripwire, takes the key out of use.
     #[must_use]
     pub fn retired(self, reason: Reason, next: Step) -> Self {
-        let retirements = self.retirements + u32::from(matches!(reason, Reason::Outcome(_)));
+        let retirements = self.retirements.saturating_add(u32::from(matches!(reason, Reason::Outcome(_))));
         Self {
             state: State::Retired,
             until: Timestamp::ZERO,

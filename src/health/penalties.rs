@@ -120,6 +120,13 @@ impl Penalties {
         self.probe_patience
     }
 
+    /// The longest rest that these rules can come to.
+    pub(super) fn longest(&self) -> Duration {
+        let ladders = [&self.throttled, &self.rejected, &self.quota_spent].map(Ladder::longest);
+        let others = [self.hint_cap, self.quota_cap, self.probe_patience];
+        ladders.into_iter().chain(others).max().unwrap_or_default()
+    }
+
     /// The ladder of an outcome that is a key's fault; none if these rules let it pass.
     pub(super) fn ladder(&self, outcome: Outcome) -> Option<&Ladder> {
         let ladder = match outcome {
@@ -182,6 +189,13 @@ impl Ladder {
 
     fn is_empty(&self) -> bool {
         self.retires_at.is_none() && matches!(&self.rests, Rests::Steps(rests) if rests.is_empty())
+    }
+
+    fn longest(&self) -> Duration {
+        match &self.rests {
+            Rests::Doubling { cap, .. } => *cap,
+            Rests::Steps(rests) => rests.iter().max().copied().unwrap_or_default(),
+        }
     }
 
     pub(super) fn retires(&self, strike: u32) -> bool {

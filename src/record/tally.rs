@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::subnet::Subnet;
+
+/// A process that counts by itself. The same number after a restart, else its counts would be read twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Replica(pub u64);
+
+/// How often something has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Counts {
+    /// Requests sent with the key.
+    pub calls: u64,
+    /// Those that the provider did.
+    pub successes: u64,
+    /// Those that it throttled.
+    pub throttles: u64,
+    /// Those that it rejected the key for.
+    pub rejections: u64,
+    /// Those that failed otherwise.
+    pub failures: u64,
+}
+
+impl Counts {
+    fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            calls: join(self.calls, other.calls),
+            successes: join(self.successes, other.successes),
+            throttles: join(self.throttles, other.throttles),
+            rejections: join(self.rejections, other.rejections),
+            failures: join(self.failures, other.failures),
+        }
+    }
+}
+
+/// What one replica has counted, or all of them together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Tally {
+    /// Since the key joined.
+    pub total: Counts,
+    /// The day of [`today`](Self::today), see [`Timestamp::day`].
+    pub day: u32,
+    /// On the last day that anything was counted.
+    pub today: Counts,
+    /// When the key last served a request.
+    pub last_success: Timestamp,
+    /// When it last served one whose origin is known, and where that came from.
+    pub last_client: Option<(Timestamp, Subnet)>,
+}
+
+impl Tally {
+    /// Joins two, counts by `join`. Of two days only the later one is kept.
+    fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        let today = match self.day.cmp(&other.day) {
+            std::cmp::Ordering::Less => other.today,
+            std::cmp::Ordering::Equal => self.today.each(other.today, &join),
+            std::cmp::Ordering::Greater => self.today,
+        };
+        Self {
+            total: self.total.each(other.total, &join),
+            day: self.day.max(other.day),
+            today,
+            last_success: self.last_success.max(other.last_success),
+            last_client: self.last_client.max(other.last_client),
+        }
+    }
+}
+
+/// What each replica has counted.
+///
+/// ```
+/// use key_commune::record::{Replica, Tallies, Tally};
+///
+/// let mut tally = Tally::default();
+/// tally.total.calls = 2;
+/// let mut tallies = Tallies::default();
+/// tallies.note(Replica(1), tally);
+/// tallies.note(Replica(1), tally);
+/// tallies.note(Replica(2), tally);
+/// assert_eq!(tallies.sum().total.calls, 4, "told twice is counted once");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<Replica, Tally>")]
+pub struct Tallies(BTreeMap<Replica, Tally>);
+
+impl From<BTreeMap<Replica, Tally>> for Tallies {
+    fn from(tallies: BTreeMap<Replica, Tally>) -> Self {
+        tallies.into_iter().collect()
+    }
+}
+
+impl FromIterator<(Replica, Tally)> for Tallies {
+    fn from_iter<I: IntoIterator<Item = (Replica, Tally)>>(tallies: I) -> Self {
+        let mut all = Self::default();
+        tallies.into_iter().for_each(|(replica, tally)| all.note(replica, tally));
+        all
+    }
+}
+
+impl Tallies {
+    /// The most replicas that are remembered: those with the highest numbers, so that any order of merging comes to the
+    /// same ones.
+    pub const MOST: usize = 256;
+
+    /// Takes note of what a replica has counted so far.
+    pub fn note(&mut self, replica: Replica, tally: Tally) {
+        let known = self.0.entry(replica).or_default();
+        *known = known.each(tally, u64::max);
+        while self.0.len() > Self::MOST {
+            self.0.pop_first();
+        }
+    }
+
+    /// Takes note of what others know.
+    pub fn merge(&mut self, other: &Self) {
+        other.iter().for_each(|(replica, tally)| self.note(replica, tally));
+    }
+
+    /// What has been counted in all.
+    #[must_use]
+    pub fn sum(&self) -> Tally {
+        self.0.values().fold(Tally::default(), |sum, &tally| sum.each(tally, u64::saturating_add))
+    }
+
+    /// What each replica has counted, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (Replica, Tally)> + '_ {
+        self.0.iter().map(|(&replica, &tally)| (replica, tally))
+    }
+}

@@ -1,0 +1,132 @@
+//! Stores keep what they are told, and the suite that says so finds those that do not.
+
+#[cfg(feature = "encryption")]
+mod encrypted;
+
+use bytes::Bytes;
+use key_commune::record::{Change, Record, Tombstone};
+use key_commune::secret::{Pepper, Secret};
+use key_commune::store::conformance::{self, Failure};
+use key_commune::store::{Doing, ErrorKind, Loaded, MemoryStore, Store, StoreError};
+
+use crate::support::key;
+
+/// The record of the key with this number.
+fn record(number: usize) -> Record {
+    let secret: Secret = key(number).parse().unwrap();
+    Record::new(Pepper::new([7; 32]).id("openai", &secret), "openai", secret)
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conformance::check(async || MemoryStore::default(), async |store: MemoryStore| store).await.unwrap();
+}
+
+#[tokio::test]
+async fn i19_memory_forgets_the_oldest_removals_first() {
+    let store = MemoryStore::default();
+    let pepper = Pepper::new([1; 32]);
+    let removed = |number: usize| {
+        let id = pepper.id("openai", &key(number).parse().unwrap());
+        let at = key_commune::clock::Timestamp::from_unix(std::time::Duration::from_secs(number as u64));
+        Change::from(Tombstone { id, generation: 0, at })
+    };
+    store.write(vec![record(0).into()]).await.unwrap();
+    store.write((0..(1 << 16) + 10).map(removed).collect()).await.unwrap();
+    let changes = store.load().await.unwrap().changes;
+    assert_eq!(changes.len(), (1 << 16) + 1, "and no key that is there");
+    assert!(!changes.contains(&removed(9)) && changes.contains(&removed(10)));
+    assert!(changes.contains(&record(0).into()));
+}
+
+/// What is wrong with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Overwrites,
+    LosesRemovals,
+    LosesHeader,
+    TakesAnyHeader,
+    LosesCounts,
+    IsForgetful,
+    IsSmall,
+    Refuses,
+}
+
+#[derive(Clone)]
+struct Faulty(MemoryStore, Fault);
+
+impl Store for Faulty {
+    fn load(&self) -> Doing<'_, Loaded> {
+        Box::pin(async {
+            let mut loaded = self.0.load().await?;
+            if self.1 == Fault::IsSmall {
+                loaded.changes.truncate(1_000);
+            }
+            Ok(loaded)
+        })
+    }
+
+    fn write(&self, mut changes: Vec<Change>) -> Doing<'_, ()> {
+        Box::pin(async move {
+            match self.1 {
+                Fault::Refuses => return Err(StoreError::new(ErrorKind::ReadOnly, "here")),
+                Fault::LosesRemovals => changes.retain(|change| change.record().is_some()),
+                Fault::LosesCounts => changes.iter_mut().for_each(|change| {
+                    if let Change::Put(record) = change {
+                        record.tallies = Default::default();
+                    }
+                }),
+                Fault::Overwrites => {
+                    let known = self.0.load().await?.changes;
+                    let newer = changes.iter().filter_map(|change| {
+                        let known = known.iter().find(|known| known.id() == change.id())?;
+                        let Change::Put(record) = change else { return None };
+                        let version = known.record().map_or(0, |known| known.version) + 1;
+                        Some(Record { version, ..(**record).clone() }.into())
+                    });
+                    changes = newer.collect();
+                }
+                _ => {}
+            }
+            self.0.write(changes).await
+        })
+    }
+
+    fn flush(&self) -> Doing<'_, ()> {
+        self.0.flush()
+    }
+
+    fn header(&self) -> Doing<'_, Option<Bytes>> {
+        self.0.header()
+    }
+
+    fn replace_header(&self, expected: Option<Bytes>, header: Bytes) -> Doing<'_, bool> {
+        Box::pin(async move {
+            match self.1 {
+                Fault::LosesHeader => Ok(true),
+                Fault::TakesAnyHeader => self.0.replace_header(self.0.header().await?, header).await,
+                _ => self.0.replace_header(expected, header).await,
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn the_suite_finds_every_fault() {
+    use Fault::{IsForgetful, IsSmall, LosesCounts, LosesHeader, LosesRemovals, Overwrites, Refuses, TakesAnyHeader};
+    let faults =
+        [Overwrites, LosesRemovals, LosesHeader, TakesAnyHeader, LosesCounts, IsForgetful, IsSmall, Refuses];
+    for fault in faults {
+        let new = async || Faulty(MemoryStore::default(), fault);
+        let reopen = async |store: Faulty| if fault == IsForgetful { new().await } else { store };
+        let failure = conformance::check(new, reopen).await.expect_err(&format!("{fault:?}"));
+        assert!(!failure.to_string().contains("sk-conformance-"), "{failure}");
+        assert_eq!(matches!(failure, Failure::Error(_)), fault == Refuses, "{failure}");
+    }
+}
+
+#[test]
+fn i3_an_error_says_where_and_what() {
+    let error = StoreError::new(ErrorKind::Damaged, "data/keys.db");
+    assert_eq!(error.to_string(), "the store is damaged: data/keys.db");
+}
