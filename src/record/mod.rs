@@ -8,6 +8,8 @@
 //!   whatever others have learned about the key meanwhile, so that nobody brings a removed key back by accident.
 //! - Of two records `(version, until, state)` decide, as one value: the greater wins whole. Where they are the same, the
 //!   rest of the record decides, so that there is never a draw.
+//! - The secret and the origin that it is sealed with go together; of two the one sealed later wins, so that sealing
+//!   anew says nothing about how the key is doing.
 //! - What is counted is kept per replica, merged by maximum and read as a sum.
 
 mod change;
@@ -60,9 +62,12 @@ pub struct Record {
     /// Counts up when a key that was removed joins again.
     #[serde(default)]
     pub generation: u32,
-    /// Counts up with every change but those of the tallies.
+    /// Counts up with every change but those of the tallies and the seal.
     #[serde(default)]
     pub version: u64,
+    /// Counts up when the secret is sealed anew, by a later master key.
+    #[serde(default)]
+    pub seal: u32,
     /// How the key is doing.
     #[serde(default)]
     pub condition: Condition,
@@ -97,6 +102,7 @@ impl Record {
             label: None,
             generation: 0,
             version: 0,
+            seal: 0,
             condition: Condition::default(),
             since: Timestamp::ZERO,
             strikers: Vec::new(),
@@ -107,24 +113,29 @@ impl Record {
         }
     }
 
-    /// The greater of two records of one key and generation, with what both have counted.
+    /// The greater of two records of one key and generation, with what both have counted and the later seal.
     fn merge(mut self, mut other: Self) -> Self {
         if self.order(&other) == Ordering::Less {
             std::mem::swap(&mut self, &mut other);
         }
         self.tallies.merge(&other.tallies);
+        if self.binding() < other.binding() {
+            (self.seal, self.origin, self.secret) = (other.seal, other.origin, other.secret);
+        }
         self
     }
 
-    /// `condition` begins with `until` and `state`. The secret comes last: sealed twice, it differs.
+    /// `condition` begins with `until` and `state`.
     fn order(&self, other: &Self) -> Ordering {
         let first = |record: &Self| (record.version, record.condition, record.since, record.updated, record.created);
-        let texts = |record: &Self| {
-            let origin = record.origin.as_ref().map(Origin::to_string);
-            (record.label.clone(), record.display.clone(), record.provider.clone(), origin)
-        };
+        let texts = |record: &Self| (record.label.clone(), record.display.clone(), record.provider.clone());
         let rest = || texts(self).cmp(&texts(other)).then_with(|| self.strikers.cmp(&other.strikers));
-        first(self).cmp(&first(other)).then_with(rest).then_with(|| self.secret.cmp(&other.secret))
+        first(self).cmp(&first(other)).then_with(rest)
+    }
+
+    /// What a seal holds together.
+    fn binding(&self) -> (u32, Option<String>, &Kept) {
+        (self.seal, self.origin.as_ref().map(Origin::to_string), &self.secret)
     }
 }
 

@@ -38,7 +38,7 @@ impl Store for MemoryStore {
     }
 
     fn flush(&self) -> Doing<'_, ()> {
-        self.with(drop)
+        self.with(|_| ())
     }
 
     fn header(&self) -> Doing<'_, Option<Bytes>> {

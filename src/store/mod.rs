@@ -18,7 +18,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 #[cfg(feature = "encryption")]
-pub use encrypted::{Encrypted, KeyRing, MasterKey, MasterKeyError, RingId};
+pub use encrypted::{Encrypted, KeyRing, MasterKey, MasterKeyError, Resealed, RingId};
 pub use error::{ErrorKind, StoreError};
 pub use memory::MemoryStore;
 

@@ -39,13 +39,14 @@ fn tally(calls: u64, day: u32) -> Tally {
 fn change() -> impl Strategy<Value = Change> {
     let states = prop::sample::select(vec![State::Active, State::Resting, State::Suspect, State::Retired]);
     let tallies = prop::collection::vec((0..3_u64, 0..9_u64, 0..3_u32), 0..3);
-    let put = ((0..3_u32, 0..3_u64, 0..2_u64), states, tallies, prop::option::of("[ab]"), 0..3_u8);
-    let put = put.prop_map(|((generation, version, until), state, tallies, label, seal)| {
+    let put = ((0..3_u32, 0..3_u64, 0..2_u64), states, tallies, prop::option::of("[ab]"), (0..3_u32, 0..3_u8));
+    let put = put.prop_map(|((generation, version, until), state, tallies, label, (seal, sealed))| {
         let mut record = record();
         (record.generation, record.version, record.label) = (generation, version, label);
         (record.condition.until, record.condition.state) = (at(until), state);
         record.tallies = tallies.into_iter().map(|(at, calls, day)| (Replica(at), tally(calls, day))).collect();
-        record.secret = if seal == 0 { record.secret } else { Kept::Sealed(vec![seal].into()) };
+        record.seal = seal;
+        record.secret = if sealed == 0 { record.secret } else { Kept::Sealed(vec![sealed].into()) };
         Change::from(record)
     });
     let gone = (0..3_u32, 0..3_u64).prop_map(|(generation, s)| Tombstone { generation, at: at(s), id: id() }.into());
@@ -109,6 +110,16 @@ fn i20_the_greater_wins_whole() {
         assert_eq!(loser.clone().merge(winner.clone()), winner, "{what}");
         assert_eq!(winner.clone().merge(loser), winner, "{what}");
     }
+}
+
+#[test]
+fn i20_sealing_anew_undoes_nothing_and_is_not_undone() {
+    let (mut resealed, mut struck) = (record(), record());
+    (resealed.seal, resealed.secret) = (1, Kept::Sealed(Bytes::from_static(b"new")));
+    (struck.version, struck.secret) = (1, Kept::Sealed(Bytes::from_static(b"old")));
+    let merged = Change::from(resealed.clone()).merge(struck.into());
+    let merged = merged.record().unwrap();
+    assert_eq!((merged.version, merged.seal, &merged.secret), (1, 1, &resealed.secret));
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl History {
         let mut record = record(key);
         record.generation = self.0.random_range(0..3);
         record.version = self.0.random_range(0..4);
+        record.seal = self.0.random_range(0..3);
         record.label = self.maybe().then(|| format!("label {}; --", self.0.random_range(0..3)));
         record.origin = self.maybe().then(|| Origin::plain("http://10.0.0.5:8080/v1").ok()).flatten();
         record.condition = self.condition();
