@@ -44,7 +44,7 @@
 //!
 //! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
 //! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`];
-//! to change how long a key rests, [`health::Penalties`].
+//! to change how long a key rests, [`health::Penalties`]; to keep what is known of keys, [`store`].
 //!
 //! # Features
 //!
@@ -52,6 +52,7 @@
 //!
 //! | feature | module | what it brings |
 //! |---|---|---|
+//! | `encryption` | [`store`] | `Encrypted`: secrets sealed by AES-256-GCM before any store sees them |
 //! | `hyper-client` | `hyper_client` | an https client to put the layer on: hyper, rustls, the web's public roots |
 //! | `reqwest` | `reqwest` | the layer over a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest_middleware` | the layer as a middleware: `ClientBuilder::with(layer)` |

@@ -47,15 +47,16 @@ impl Change {
     /// What two changes of the same key come to: the same in any order, and under repetition (I20).
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
-        match (self.rank().cmp(&other.rank()), self, other) {
-            (std::cmp::Ordering::Less, _, later) => later,
-            (std::cmp::Ordering::Greater, later, _) => later,
-            (_, Self::Put(one), Self::Put(two)) => Self::Put(Box::new(one.merge(*two))),
-            (_, one, _) => one,
+        match (self, other) {
+            (Self::Put(one), Self::Put(two)) if one.generation == two.generation => {
+                Self::Put(Box::new(one.merge(*two)))
+            }
+            (one, other) if one.rank() < other.rank() => other,
+            (one, _) => one,
         }
     }
 
-    /// Changes of different ranks are not merged: the higher one stands. Two removals differ in their times at most.
+    /// But for two records of one generation, the higher one stands. Two removals differ in their times at most.
     fn rank(&self) -> (u32, Option<Timestamp>) {
         match self {
             Self::Put(record) => (record.generation, None),

@@ -25,8 +25,8 @@ impl Header {
         Pepper::new(*self.pepper)
     }
 
-    pub(super) fn guest(&self) -> &Option<Bytes> {
-        &self.guest
+    pub(super) fn guest(&self) -> Option<&Bytes> {
+        self.guest.as_ref()
     }
 
     /// The same, with another guest.

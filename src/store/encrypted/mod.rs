@@ -173,12 +173,14 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async {
             let sealed = self.inner.header().await?;
             let opened = sealed.map(|sealed| Header::open(&self.ring, &sealed)).transpose()?;
-            Ok(opened.and_then(|header| header.guest().clone()))
+            Ok(opened.and_then(|header| header.guest().cloned()))
         })
     }
 
     fn replace_header(&self, expected: Option<Bytes>, header: Bytes) -> Doing<'_, bool> {
-        Box::pin(self.change_header(move |present| (*present.guest() == expected).then(|| present.hosting(&header))))
+        Box::pin(
+            self.change_header(move |present| (present.guest() == expected.as_ref()).then(|| present.hosting(&header))),
+        )
     }
 
     fn watch(&self) -> Option<Box<dyn Watch>> {

@@ -4,7 +4,7 @@
 mod encrypted;
 
 use bytes::Bytes;
-use key_commune::record::{Change, Record, Tombstone};
+use key_commune::record::{Change, Record, Tallies, Tombstone};
 use key_commune::secret::{Pepper, Secret};
 use key_commune::store::conformance::{self, Failure};
 use key_commune::store::{Doing, ErrorKind, Loaded, MemoryStore, Store, StoreError};
@@ -73,7 +73,7 @@ impl Store for Faulty {
                 Fault::LosesRemovals => changes.retain(|change| change.record().is_some()),
                 Fault::LosesCounts => changes.iter_mut().for_each(|change| {
                     if let Change::Put(record) = change {
-                        record.tallies = Default::default();
+                        record.tallies = Tallies::default();
                     }
                 }),
                 Fault::FirstWins => {
