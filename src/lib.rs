@@ -57,6 +57,7 @@
 //! | `reqwest` | `reqwest` | the layer over a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest_middleware` | the layer as a middleware: `ClientBuilder::with(layer)` |
 //! | `rules` | `rules` | which requests are let through, by path, query and body |
+//! | `sqlite` | [`store`] | `SqliteStore`: what is known of keys in a database that an operator can query |
 //! | `full` | | all of them |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

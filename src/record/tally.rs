@@ -27,6 +27,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Calls, successes, throttles, rejections and failures.
+    #[must_use]
+    pub fn all(self) -> [u64; 5] {
+        [self.calls, self.successes, self.throttles, self.rejections, self.failures]
+    }
+
     fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             calls: join(self.calls, other.calls),

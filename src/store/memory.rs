@@ -30,7 +30,7 @@ impl MemoryStore {
 
 impl Store for MemoryStore {
     fn load(&self) -> Doing<'_, Loaded> {
-        self.with(|memory| Loaded { changes: memory.keys.values().cloned().collect(), unreadable: Vec::new() })
+        self.with(|memory| Loaded { changes: memory.keys.values().cloned().collect(), ..Loaded::default() })
     }
 
     fn write(&self, changes: Vec<Change>) -> Doing<'_, ()> {

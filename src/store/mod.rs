@@ -11,6 +11,8 @@ pub mod conformance;
 mod encrypted;
 mod error;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,6 +23,8 @@ use bytes::Bytes;
 pub use encrypted::{Encrypted, KeyRing, MasterKey, MasterKeyError, Resealed, RingId};
 pub use error::{ErrorKind, StoreError};
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 
 use crate::record::Change;
 use crate::secret::KeyId;
@@ -84,4 +88,6 @@ pub struct Loaded {
     pub changes: Vec<Change>,
     /// Keys whose records are there but cannot be read: damaged, altered, or sealed by an unknown key. They are left alone.
     pub unreadable: Vec<KeyId>,
+    /// How many more cannot be read, and do not even tell whose they are.
+    pub nameless: usize,
 }

@@ -126,7 +126,7 @@ impl<S: Store> Encrypted<S> {
                 record.seal = record.seal.saturating_add(1);
             }
         }
-        Ok((opened.changes, opened.unreadable.len()))
+        Ok((opened.changes, opened.unreadable.len() + opened.nameless))
     }
 
     /// Seals the header that `change` makes of the present one, unless it makes none. Answers whether it did.
@@ -145,7 +145,8 @@ impl<S: Store> Encrypted<S> {
 /// Seals an empty store. If somebody else does at the same moment, theirs stands.
 async fn found(inner: &impl Store, ring: &KeyRing) -> Result<(), StoreError> {
     let loaded = inner.load().await?;
-    let live = loaded.changes.iter().filter(|change| change.record().is_some()).count() + loaded.unreadable.len();
+    let live = loaded.changes.iter().filter(|change| change.record().is_some()).count();
+    let live = live + loaded.unreadable.len() + loaded.nameless;
     if live > 0 {
         let what = format_args!("it holds {live} keys and does not say which one").to_string();
         return Err(StoreError::new(ErrorKind::WrongKey, what));

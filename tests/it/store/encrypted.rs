@@ -267,6 +267,9 @@ async fn a44_the_old_key_is_needed_until_all_is_sealed_anew_and_ids_stay() {
     let error = Encrypted::open(memory.clone(), ring(1)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongKey);
     assert_eq!(store.reseal(|_| {}).await.unwrap().done, 0, "nothing is left to do");
+    // And back: which of two keys is the newer one is not a matter of their names.
+    open(&memory, KeyRing::new(&master(1)).older(&master(2))).await.reseal(|_| {}).await.unwrap();
+    assert_eq!(counts(&memory).await, (2_500, 0));
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use bytes::Bytes;
 use key_commune::record::{Change, Record, Tallies, Tombstone};

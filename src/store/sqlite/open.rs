@@ -1,0 +1,136 @@
+//! From a path to a connection: files, modes, the schema and its versions.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::fault;
+use crate::store::{ErrorKind, StoreError};
+
+/// What each version of the schema adds to the one before it.
+const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+/// "keyc", in the place where SQLite has a file say whose it is.
+const APPLICATION: i32 = 0x6B65_7963;
+/// Before it, SQLite may damage a file that several connections write to.
+const OLDEST: i32 = 3_051_003;
+
+/// Keeps every other store off the file, until it is dropped.
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
+    let lock = beside(path, ".lock");
+    let file = private(OpenOptions::new().create(true)).open(&lock).map_err(|error| unreachable(&lock, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(StoreError::new(ErrorKind::Locked, path.display())),
+        Err(fs::TryLockError::Error(error)) => Err(unreachable(&lock, &error)),
+    }
+}
+
+/// Opens a database, or makes one.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    if rusqlite::version_number() < OLDEST {
+        let what = format!("SQLite {} is too old, 3.51.3 is needed", rusqlite::version());
+        return Err(StoreError::new(ErrorKind::Unavailable, what));
+    }
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => found(path)?,
+        _ => recognize(path)?,
+    }
+    let connection = connect(path).map_err(|error| fault(path, &error))?;
+    check(path, &connection)?;
+    migrate(&connection).map_err(|error| fault(path, &error))?;
+    Ok(connection)
+}
+
+/// Looks at the first bytes before SQLite does, which takes a short file for a new database, and changes one that is
+/// not ours.
+fn recognize(path: &Path) -> Result<(), StoreError> {
+    let mut head = [0; 100];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(damaged(path, "it is cut off")),
+        Err(error) => Err(unreachable(path, &error)),
+        Ok(()) if !head.starts_with(b"SQLite format 3\0") => Err(damaged(path, "it is no SQLite database")),
+        Ok(()) if head.get(68..72) != Some(&APPLICATION.to_be_bytes()) => {
+            Err(damaged(path, "it is a database of another program"))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// Makes a database beside its place and moves it there when it is whole, so that there never is half a one.
+fn found(path: &Path) -> Result<(), StoreError> {
+    let new = beside(path, ".new");
+    for end in ["", "-wal", "-shm", "-journal"] {
+        let _ = fs::remove_file(beside(&new, end));
+    }
+    private(OpenOptions::new().create_new(true)).open(&new).map_err(|error| unreachable(&new, &error))?;
+    let made = connect(&new).and_then(|connection| {
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+        migrate(&connection)?;
+        connection.close().map_err(|(_, error)| error)
+    });
+    made.map_err(|error| fault(&new, &error))?;
+    fs::rename(&new, path).map_err(|error| unreachable(path, &error))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    Ok(connection)
+}
+
+fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
+    if version.map_err(|error| fault(path, &error))? as usize > MIGRATIONS.len() {
+        return Err(damaged(path, "it was written by a later version of this program"));
+    }
+    let found = connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
+    match found.map_err(|error| fault(path, &error))?.as_str() {
+        "ok" => Ok(()),
+        what => Err(damaged(path, what)),
+    }
+}
+
+fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(version as usize) {
+        let transaction = connection.unchecked_transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", number as u32 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
+/// For the owner's eyes only. SQLite gives the files that it makes beside a database the mode of the database.
+fn private(options: &mut OpenOptions) -> &OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options.write(true)
+}
+
+fn damaged(path: &Path, what: &str) -> StoreError {
+    StoreError::new(ErrorKind::Damaged, format_args!("{}: {what}", path.display()))
+}
+
+fn unreachable(path: &Path, error: &io::Error) -> StoreError {
+    let kind = match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => ErrorKind::ReadOnly,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::Full,
+        _ => ErrorKind::Unavailable,
+    };
+    StoreError::new(kind, format_args!("{}: {error}", path.display()))
+}
