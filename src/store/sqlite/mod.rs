@@ -39,7 +39,9 @@ impl SqliteStore {
         let mut connection = open::open(&path)?;
         let (sender, jobs) = channel::<Job>();
         let run = move || {
-            jobs.into_iter().for_each(|job| job(&mut connection));
+            for job in jobs {
+                job(&mut connection);
+            }
             // First the database, then the right to open it.
             drop(connection);
             drop(lock);
@@ -87,10 +89,10 @@ impl Store for SqliteStore {
     }
 
     fn write(&self, changes: Vec<Change>) -> Doing<'_, ()> {
-        self.run(|connection| {
+        self.run(move |connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut rows = rows::Rows::prepare(&transaction)?;
-            changes.into_iter().try_for_each(|change| rows.merge(change))?;
+            changes.iter().try_for_each(|change| rows.merge(change))?;
             drop(rows);
             transaction.commit()
         })

@@ -79,9 +79,12 @@ impl<'c> Rows<'c> {
     }
 
     /// Whoever brings news of a key knows better than a row that cannot be read.
-    pub(super) fn merge(&mut self, change: Change) -> rusqlite::Result<()> {
+    pub(super) fn merge(&mut self, change: &Change) -> rusqlite::Result<()> {
         let known = self.find(change.id())?;
-        let merged = known.clone().map_or_else(|| change.clone(), |known| known.merge(change.clone()));
+        let merged = match known.clone() {
+            Some(known) => known.merge(change.clone()),
+            None => change.clone(),
+        };
         match &merged {
             merged if Some(merged) == known.as_ref() => Ok(()),
             Change::Put(record) => self.put(record),
