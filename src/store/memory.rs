@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Doing, Loaded, Store, StoreError};
+use super::{Doing, Loaded, MOST_GONE, Store, StoreError};
 use crate::clock::Timestamp;
 use crate::record::{Change, Tombstone};
 use crate::secret::KeyId;
@@ -57,9 +57,6 @@ impl Store for MemoryStore {
 }
 
 impl Memory {
-    /// The most removals that are remembered: far more than reach a store late.
-    const MOST_GONE: usize = 1 << 16;
-
     fn merge(&mut self, change: Change) {
         let id = change.id();
         let merged = match self.keys.remove(&id) {
@@ -78,7 +75,7 @@ impl Memory {
     }
 
     fn forget(&mut self) {
-        while self.gone.len() > Self::MOST_GONE {
+        while self.gone.len() > MOST_GONE {
             let oldest = self.gone.pop_first();
             oldest.and_then(|(_, id)| self.keys.remove(&id));
         }

@@ -29,6 +29,9 @@ pub use sqlite::SqliteStore;
 use crate::record::Change;
 use crate::secret::KeyId;
 
+/// The most removals that the stores here remember (I19): far more than others have not heard of yet.
+const MOST_GONE: usize = 1 << 16;
+
 /// What a store does, to be awaited.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 

@@ -1,6 +1,8 @@
 //! Secrets sealed before any store sees them.
 
 mod header;
+mod key_file;
+mod reseal;
 mod ring;
 mod seal;
 
@@ -10,11 +12,12 @@ use bytes::Bytes;
 use zeroize::Zeroizing;
 
 use self::header::Header;
-use self::seal::{Closed, Subject, open, seal, sealed_by};
+use self::seal::{Closed, Subject, open, seal};
 use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
 use crate::record::{Change, Kept, Record};
 use crate::secret::{Pepper, Secret};
 
+pub use reseal::Resealed;
 pub use ring::{KeyRing, MasterKey, MasterKeyError, RingId};
 
 /// Any store, with the secrets of its records sealed by AES-256-GCM.
@@ -49,22 +52,7 @@ pub struct Encrypted<S> {
     pepper: Pepper,
 }
 
-/// How far the sealing of a store by the newest master key has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Resealed {
-    /// Records that were sealed anew.
-    pub done: usize,
-    /// Records that still are to be.
-    pub left: usize,
-    /// Records that cannot be opened, and are left alone.
-    pub unreadable: usize,
-}
-
 impl<S: Store> Encrypted<S> {
-    /// How many records are sealed anew at a time.
-    const BATCH: usize = 1_000;
-
     /// Opens a store, or seals one that is empty.
     ///
     /// # Errors
@@ -89,44 +77,6 @@ impl<S: Store> Encrypted<S> {
     #[must_use]
     pub fn into_inner(self) -> S {
         self.inner
-    }
-
-    /// Seals everything by the newest master key that an older one has sealed, and the header last: from then on the
-    /// older ones are not needed. Writes go on meanwhile. Begins where it left off when it was interrupted. `progress` is
-    /// told after every thousand.
-    ///
-    /// # Errors
-    /// As the store inside.
-    pub async fn reseal(&self, mut progress: impl FnMut(Resealed)) -> Result<Resealed, StoreError> {
-        let (old, unreadable) = self.sealed_by_older_keys().await?;
-        let mut resealed = Resealed { done: 0, left: old.len(), unreadable };
-        for batch in old.chunks(Self::BATCH) {
-            self.write(batch.to_vec()).await?;
-            resealed.done += batch.len();
-            resealed.left -= batch.len();
-            progress(resealed);
-        }
-        self.inner.flush().await?;
-        self.change_header(|header| Some(header.clone())).await?;
-        Ok(resealed)
-    }
-
-    /// Opened, and due to be sealed anew; and how many do not open.
-    async fn sealed_by_older_keys(&self) -> Result<(Vec<Change>, usize), StoreError> {
-        let newest = self.ring.newest().id;
-        let mut loaded = self.inner.load().await?;
-        let old = |change: &Change| {
-            let sealed = change.record().and_then(|record| record.secret.sealed());
-            sealed.is_some_and(|sealed| sealed_by(sealed) != Some(newest))
-        };
-        loaded.changes.retain(old);
-        let mut opened = opened(&self.ring, loaded);
-        for change in &mut opened.changes {
-            if let Change::Put(record) = change {
-                record.seal = record.seal.saturating_add(1);
-            }
-        }
-        Ok((opened.changes, opened.unreadable.len() + opened.nameless))
     }
 
     /// Seals the header that `change` makes of the present one, unless it makes none. Answers whether it did.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 /// # Ok::<(), key_commune::store::MasterKeyError>(())
 /// ```
 #[derive(Clone)]
-pub struct MasterKey(Zeroizing<[u8; 32]>);
+pub struct MasterKey(pub(super) Zeroizing<[u8; 32]>);
 
 impl MasterKey {
     /// A key of these bytes.
@@ -71,6 +71,12 @@ pub enum MasterKeyError {
     /// It is one byte again and again.
     #[error("a master key is drawn by lot: try `openssl rand -hex 32`")]
     Weak,
+    /// Others may read the file that it is in.
+    #[error("others than its owner may read the file of the master key: try `chmod 600`")]
+    Exposed,
+    /// The file cannot be read, or not be made.
+    #[error("the file of the master key: {0}")]
+    File(std::io::ErrorKind),
 }
 
 /// The name of a master key, made out of it: safe to print, the same wherever the key is.
@@ -91,8 +97,9 @@ impl fmt::Debug for RingId {
 
 /// Master keys: the newest seals, and any of them opens.
 ///
-/// To change the master key while several processes share a store, let all of them have both keys first, the new one as
-/// the newest; then seal the store anew ([`Encrypted::reseal`](super::Encrypted::reseal)); then take the old one away.
+/// To change the master key while several processes share a store: let all of them have the new key, as an older one;
+/// then, one by one, as the newest; then seal the store anew ([`Encrypted::reseal`](super::Encrypted::reseal)); then take
+/// the old key away.
 #[derive(Clone)]
 pub struct KeyRing {
     newest: RingKey,

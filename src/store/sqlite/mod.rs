@@ -1,6 +1,7 @@
 //! Records in a SQLite database that an operator can query.
 
 mod open;
+mod read;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ impl Store for SqliteStore {
     fn load(&self) -> Doing<'_, Loaded> {
         self.run(|connection| {
             let transaction = connection.transaction()?;
-            rows::load(&transaction)
+            read::load(&transaction)
         })
     }
 

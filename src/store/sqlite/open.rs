@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault;
-use crate::store::{ErrorKind, StoreError};
+use crate::store::{ErrorKind, MOST_GONE, StoreError};
 
 /// What each version of the schema adds to the one before it.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
@@ -40,8 +40,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     let connection = connect(path).map_err(|error| fault(path, &error))?;
     check(path, &connection)?;
-    migrate(&connection).map_err(|error| fault(path, &error))?;
-    Ok(connection)
+    let ready = migrate(&connection).and_then(|()| forget(&connection));
+    ready.map(|()| connection).map_err(|error| fault(path, &error))
 }
 
 /// Looks at the first bytes before SQLite does, which takes a short file for a new database, and changes one that is
@@ -60,8 +60,12 @@ fn recognize(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes a database beside its place and moves it there when it is whole, so that there never is half a one.
+/// Makes a database beside its place and moves it there when it is whole, so that there never is half a one. SQLite would
+/// write the log of a lost one into it.
 fn found(path: &Path) -> Result<(), StoreError> {
+    if beside(path, "-wal").exists() {
+        return Err(damaged(path, "it is gone, but its log is there"));
+    }
     let new = beside(path, ".new");
     for end in ["", "-wal", "-shm", "-journal"] {
         let _ = fs::remove_file(beside(&new, end));
@@ -73,7 +77,14 @@ fn found(path: &Path) -> Result<(), StoreError> {
         connection.close().map_err(|(_, error)| error)
     });
     made.map_err(|error| fault(&new, &error))?;
-    fs::rename(&new, path).map_err(|error| unreachable(path, &error))
+    let moved = fs::rename(&new, path).and_then(|()| keep(path));
+    moved.map_err(|error| unreachable(path, &error))
+}
+
+/// A new name lasts once its folder does.
+fn keep(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -107,6 +118,13 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// The oldest removals, beyond the most that are remembered.
+fn forget(connection: &Connection) -> rusqlite::Result<()> {
+    let oldest = "DELETE FROM removed_keys WHERE id IN
+        (SELECT id FROM removed_keys ORDER BY removed_ns DESC, id DESC LIMIT -1 OFFSET ?1)";
+    connection.execute(oldest, [MOST_GONE as u32]).map(drop)
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

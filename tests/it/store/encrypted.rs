@@ -10,6 +10,8 @@ use key_commune::store::conformance;
 use key_commune::store::{Encrypted, ErrorKind, KeyRing, MasterKey, MasterKeyError, MemoryStore, Store};
 use proptest::prelude::*;
 
+#[cfg(unix)]
+use super::folder::Folder;
 use super::record;
 use crate::support::key;
 
@@ -225,12 +227,39 @@ fn a45_what_is_no_master_key_is_refused() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a48_a_key_file_is_for_its_owner_only() {
+    use std::fs::{Permissions, read_to_string, set_permissions, write};
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let path = folder.path().join("master.key");
+    let made = MasterKey::create(&path).unwrap();
+    let ids = |key: &MasterKey| KeyRing::new(key).ids().next();
+    assert_eq!(ids(&MasterKey::read(&path).unwrap()), ids(&made));
+    assert_eq!(ids(&read_to_string(&path).unwrap().trim_end().parse().unwrap()), ids(&made));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let exists = MasterKeyError::File(std::io::ErrorKind::AlreadyExists);
+    assert_eq!(MasterKey::create(&path).unwrap_err(), exists, "never written over");
+    for mode in [0o640, 0o604, 0o620, 0o601] {
+        set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        assert_eq!(MasterKey::read(&path).unwrap_err(), MasterKeyError::Exposed, "{mode:o}");
+    }
+    set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    write(&path, "x".repeat(100_000)).unwrap();
+    assert_eq!(MasterKey::read(&path).unwrap_err(), MasterKeyError::Length(256), "read no farther");
+    let missing = MasterKey::read(folder.path().join("none")).unwrap_err();
+    assert_eq!(missing, MasterKeyError::File(std::io::ErrorKind::NotFound));
+}
+
 #[tokio::test]
 async fn i3_neither_rings_nor_stores_print_their_keys() {
     let ring = ring(1).older(&master(2));
     let store = open(&MemoryStore::default(), ring.clone()).await;
     for text in [format!("{ring:?}"), format!("{store:?}"), format!("{:?}", master(1))] {
-        assert!(!text.contains("018f") && !text.contains("143"), "{text}");
+        for form in ["018f018f", "1, 143, 1, 143", r"\x01\x8f\x01\x8f"] {
+            assert!(!text.contains(form), "{text}");
+        }
     }
 }
 

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(any(feature = "encryption", feature = "sqlite"))]
+mod folder;
+#[cfg(all(feature = "sqlite", unix))]
+mod killed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

@@ -1,6 +1,6 @@
 //! A database on a disk: whose it is, who may read it, and what is left of it when something happens to it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use key_commune::clock::Timestamp;
@@ -10,48 +10,26 @@ use key_commune::store::conformance;
 use key_commune::store::{ErrorKind, SqliteStore, Store};
 use rusqlite::Connection;
 
+use super::folder::Folder;
 use super::record;
 use crate::support::{key, secs};
 
-/// A folder that is gone when it is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("sqlite-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("keys.db")
-    }
-
-    /// A store with so many records, closed.
-    async fn filled(count: usize) -> Self {
-        let folder = Self::new();
-        let store = SqliteStore::open(folder.file()).unwrap();
-        store.write((0..count).map(|number| record(number).into()).collect()).await.unwrap();
-        folder
-    }
-
-    fn shell(&self) -> Connection {
-        Connection::open(self.file()).unwrap()
-    }
-
-    fn refusal(&self) -> ErrorKind {
-        let error = SqliteStore::open(self.file()).unwrap_err();
-        assert!(error.to_string().contains("keys.db"), "it names the file: {error}");
-        error.kind()
-    }
+/// A folder with a store of so many records in it, closed.
+async fn filled(count: usize) -> Folder {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    store.write((0..count).map(|number| record(number).into()).collect()).await.unwrap();
+    folder
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+fn shell(folder: &Folder) -> Connection {
+    Connection::open(folder.file()).unwrap()
+}
+
+fn refusal(folder: &Folder) -> ErrorKind {
+    let error = SqliteStore::open(folder.file()).unwrap_err();
+    assert!(error.to_string().contains("keys.db"), "it names the file: {error}");
+    error.kind()
 }
 
 #[tokio::test]
@@ -60,7 +38,7 @@ async fn sqlite_conforms() {
     let count = AtomicU32::new(0);
     let new = async || {
         let name = format!("{}.db", count.fetch_add(1, Ordering::Relaxed));
-        SqliteStore::open(folder.0.join(name)).unwrap()
+        SqliteStore::open(folder.path().join(name)).unwrap()
     };
     let reopen = async |store: SqliteStore| {
         let path = store.path().to_owned();
@@ -78,7 +56,7 @@ async fn sealed_sqlite_conforms_and_holds_no_secret() {
     let count = AtomicU32::new(0);
     let ring = KeyRing::new(&"018f".repeat(16).parse().unwrap());
     let open = async |path: PathBuf| Encrypted::open(SqliteStore::open(path).unwrap(), ring.clone()).await.unwrap();
-    let new = async || open(folder.0.join(format!("{}.db", count.fetch_add(1, Ordering::Relaxed)))).await;
+    let new = async || open(folder.path().join(format!("{}.db", count.fetch_add(1, Ordering::Relaxed)))).await;
     let reopen = async |store: Encrypted<SqliteStore>| {
         let inner = store.into_inner();
         let path = inner.path().to_owned();
@@ -86,7 +64,7 @@ async fn sealed_sqlite_conforms_and_holds_no_secret() {
         open(path).await
     };
     conformance::check(new, reopen).await.unwrap();
-    for file in std::fs::read_dir(&folder.0).unwrap() {
+    for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();
         assert!(!bytes.windows(14).any(|window| window == b"sk-conformance"));
     }
@@ -94,9 +72,9 @@ async fn sealed_sqlite_conforms_and_holds_no_secret() {
 
 #[tokio::test]
 async fn one_store_at_a_time_has_a_file() {
-    let folder = Folder::filled(1).await;
+    let folder = filled(1).await;
     let store = SqliteStore::open(folder.file()).unwrap();
-    assert_eq!(folder.refusal(), ErrorKind::Locked);
+    assert_eq!(refusal(&folder), ErrorKind::Locked);
     drop(store);
     assert!(SqliteStore::open(folder.file()).is_ok());
 }
@@ -105,10 +83,10 @@ async fn one_store_at_a_time_has_a_file() {
 #[tokio::test]
 async fn a48_files_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
-    let folder = Folder::filled(1).await;
+    let folder = filled(1).await;
     let store = SqliteStore::open(folder.file()).unwrap();
     store.write(vec![record(1).into()]).await.unwrap();
-    let files: Vec<_> = std::fs::read_dir(&folder.0).unwrap().map(Result::unwrap).collect();
+    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
     assert!(files.len() >= 3, "the log is there: {files:?}");
     for file in files {
         let mode = file.metadata().unwrap().permissions().mode() & 0o777;
@@ -118,7 +96,7 @@ async fn a48_files_are_for_their_owner_only() {
 
 #[tokio::test]
 async fn a48_nothing_is_left_of_a_removed_key() {
-    let folder = Folder::filled(3).await;
+    let folder = filled(3).await;
     let store = SqliteStore::open(folder.file()).unwrap();
     store.write(vec![Tombstone { generation: 0, at: Timestamp::ZERO, id: record(1).id }.into()]).await.unwrap();
     drop(store);
@@ -134,17 +112,35 @@ async fn a_row_that_is_deleted_in_the_shell_is_a_key_that_is_removed() {
     let mut known = record(1);
     known.tallies.note(Replica(1), Tally::default());
     store.write(vec![known.clone().into()]).await.unwrap();
-    folder.shell().execute("DELETE FROM api_keys", []).unwrap();
+    shell(&folder).execute("DELETE FROM api_keys", []).unwrap();
     known.version = 7;
     store.write(vec![known.clone().into()]).await.unwrap();
     let changes = store.load().await.unwrap().changes;
     assert!(matches!(changes[..], [Change::Gone(Tombstone { id, generation: 0, at })]
         if id == known.id && at > Timestamp::from_unix(secs(1_700_000_000))));
-    let left: i64 = folder.shell().query_row("SELECT count(*) FROM totals", [], |row| row.get(0)).unwrap();
+    let left: i64 = shell(&folder).query_row("SELECT count(*) FROM totals", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
     known.generation = 1;
     store.write(vec![known.clone().into()]).await.unwrap();
     assert_eq!(store.load().await.unwrap().changes, [known.into()], "joined again");
+}
+
+#[tokio::test]
+async fn i19_a_database_forgets_the_oldest_removals_when_it_is_opened() {
+    let folder = filled(1).await;
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= 65546)
+        INSERT INTO removed_keys (id, generation, removed_ns) SELECT printf('%032x', i), 0, i FROM n";
+    shell(&folder).execute(fill, []).unwrap();
+    let changes = SqliteStore::open(folder.file()).unwrap().load().await.unwrap().changes;
+    let mut times: Vec<_> = changes
+        .iter()
+        .filter_map(|change| match change {
+            Change::Gone(gone) => Some(gone.at.since_unix().as_nanos()),
+            Change::Put(_) => None,
+        })
+        .collect();
+    times.sort_unstable();
+    assert_eq!((times.len(), times[0], changes.len()), (1 << 16, 12, (1 << 16) + 1));
 }
 
 #[tokio::test]
@@ -158,7 +154,7 @@ async fn an_operator_can_read_the_tables() {
     (tally.day, tally.total.calls, tally.today.calls) = (Timestamp::from_unix(secs(1_700_000_000)).day(), 9, 4);
     known.tallies.note(Replica(u64::MAX), tally);
     store.write(vec![known.clone().into()]).await.unwrap();
-    let shell = folder.shell();
+    let shell = shell(&folder);
     let text = |sql: &str| shell.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     let keys = "SELECT concat_ws('|', key_display, state, blocked_until, consecutive_throttles) FROM api_keys";
     assert_eq!(text(keys), format!("{}|resting|1700000060|0", known.display));
@@ -173,22 +169,26 @@ async fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
     let foreign = b"SQLite format 3, or so it says".repeat(200);
     for bytes in [&b""[..], b"x", &foreign] {
         std::fs::write(folder.file(), bytes).unwrap();
-        assert_eq!(folder.refusal(), ErrorKind::Damaged);
+        assert_eq!(refusal(&folder), ErrorKind::Damaged);
         assert!(std::fs::read(folder.file()).unwrap() == bytes);
     }
     std::fs::remove_file(folder.file()).unwrap();
-    folder.shell().execute_batch("CREATE TABLE api_keys (id)").unwrap();
+    shell(&folder).execute_batch("CREATE TABLE api_keys (id)").unwrap();
     let bytes = std::fs::read(folder.file()).unwrap();
-    assert_eq!(folder.refusal(), ErrorKind::Damaged, "another program's");
+    assert_eq!(refusal(&folder), ErrorKind::Damaged, "another program's");
     assert!(std::fs::read(folder.file()).unwrap() == bytes);
-    let later = Folder::filled(1).await;
-    later.shell().execute_batch("PRAGMA user_version = 1000").unwrap();
-    assert_eq!(later.refusal(), ErrorKind::Damaged, "a later version's");
+    std::fs::remove_file(folder.file()).unwrap();
+    std::fs::write(folder.file().with_extension("db-wal"), b"log").unwrap();
+    assert_eq!(refusal(&folder), ErrorKind::Damaged, "a log without its database");
+    assert!(!folder.file().exists());
+    let later = filled(1).await;
+    shell(&later).execute_batch("PRAGMA user_version = 1000").unwrap();
+    assert_eq!(refusal(&later), ErrorKind::Damaged, "a later version's");
 }
 
 #[tokio::test]
 async fn a77_a_damaged_file_is_never_an_empty_pool() {
-    let folder = Folder::filled(50).await;
+    let folder = filled(50).await;
     let whole = std::fs::read(folder.file()).unwrap();
     let flips = (0..150_usize).map(|step| {
         let mut bytes = whole.clone();
