@@ -13,23 +13,50 @@
 use std::time::Duration;
 
 use crate::health::{Ladder, Penalties};
-use crate::pool::{Builder, KeyPool};
+use crate::pool::{Builder, Commune, KeyPool};
 use crate::provider::Provider;
-use crate::select::{FillFirst, RoundRobin};
+use crate::select::{FillFirst, NextTwo, RoundRobin};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Key Commune: 401 blocks for a day, the third in a row retires; 429 blocks for 1, 2, 4 … minutes without a cap, the
-/// fifteenth in a row retires. Hints are ignored; nothing else costs a key anything.
+/// Key Commune: a commune of at most 200 keys. 401 blocks for a day, the third in a row retires; 429 blocks for 1, 2,
+/// 4 … minutes without a cap, the fifteenth in a row retires. Hints are ignored; nothing else costs a key anything. What a
+/// caller's own key meets while it is blocked counts as well. The better of the next two keys serves ([`NextTwo`]), or
+/// the caller's own if that is better than both.
 ///
-/// Not followed: any 2xx of an older request un-blocks a key (I5); a burst of failures counts as many (I6).
+/// It judged by the status alone. Here the provider's words count too (a 403 that calls the key invalid is a rejection, a
+/// 429 that speaks of money is none of those) unless the layer is given [`ByStatus`](crate::classify::ByStatus).
+///
+/// Not followed, about what a key is charged with:
+/// - any 2xx joins and un-blocks: only a clean answer on an endpoint that proves a key does (I17), and none that was asked
+///   for before the key was blocked (I5);
+/// - a 401 that another caller met blocks: the key is suspect until a witness decides, and no caller strikes another's
+///   key twice (I22);
+/// - a 401 after fifteen doublings cuts a block of days to one day: rests only get longer (I5);
+/// - a burst of failures counts as many: it is one strike (I6);
+/// - a failure of all keys alike empties the pool: it is rolled back (I15);
+/// - the owner of a blocked key is served with others' as soon as the time is over: not before the key works again (I16,
+///   I17), and with a rejected key never;
+/// - a retired key is forgotten: it comes back with the number of its retirements, and gives up its seat to a newcomer.
+///
+/// And about requests:
+/// - one attempt, whose failure the caller gets whoever's key it was: another key is tried, the caller's own last, and a
+///   refusal of another's key is never shown (I14, I18);
+/// - any call goes with any key: only those do that leave nothing behind, and with no more headers than they need;
+/// - any text in `Authorization` is a key: only a bearer token is, wherever keys are usually presented;
+/// - `GET /models` from a cache without a key; a 400 for `X-Forwarded-Host`, which is removed instead (I2); bodies read,
+///   parsed and written anew: they pass as they are (I10).
+///
+/// Followed to the letter, its pairs are the same in every round while the number of keys is even, and were so for the
+/// minute between two shuffles. As counts were as old, half of the keys were never used. Here there is no shuffle, and
+/// each use counts at once, so each of a pair gets its half.
 pub fn key_commune(provider: Provider) -> Builder {
     let penalties = silent()
         .hints(false)
         .rejected(Ladder::steps([DAY]).retires_at(3))
         .throttled(Ladder::doubling(MINUTE, Duration::MAX).retires_at(15));
-    KeyPool::builder(provider).penalties(penalties)
+    KeyPool::builder(provider).commune(Commune::default()).max_keys(200).select(NextTwo::default()).penalties(penalties)
 }
 
 /// `KeyCycleProxy`: each key in turn, and no memory of failures. Each answer that refuses moves on to the next key.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::bitmap::Bitmap;
 use super::member::Member;
+use crate::demand::Caller;
 use crate::secret::KeyId;
 
 /// Replaced as a whole when keys come or go; readers keep the one they have.
@@ -12,8 +13,8 @@ use crate::secret::KeyId;
 pub(crate) struct Roster {
     pub(super) members: Box<[Option<Arc<Member>>]>,
     pub(super) open: Bitmap,
-    /// The members by their ids, where callers present keys.
-    places: HashMap<KeyId, u32>,
+    /// The members by their owners, where callers present keys.
+    places: HashMap<Caller, u32>,
 }
 
 impl Roster {
@@ -23,12 +24,18 @@ impl Roster {
     }
 
     /// The same, able to [`find`](Self::find) members.
-    pub(super) fn indexed(self, places: HashMap<KeyId, u32>) -> Self {
+    pub(super) fn indexed(self) -> Self {
+        let places = self.members.iter().flatten().map(|member| (member.caller(), member.place)).collect();
         Self { places, ..self }
     }
 
     pub(super) fn find(&self, id: KeyId) -> Option<&Arc<Member>> {
-        self.member(*self.places.get(&id)? as usize)
+        self.member(self.place_of(Caller(id.short()))?).filter(|member| member.id == id)
+    }
+
+    /// Where a caller's own key stands.
+    pub(super) fn place_of(&self, caller: Caller) -> Option<usize> {
+        self.places.get(&caller).map(|&place| place as usize)
     }
 
     #[inline]

@@ -57,10 +57,10 @@ pub(super) enum Strategy {
 
 impl Strategy {
     #[inline]
-    fn choose(&self, view: &View<'_>, demand: &Demand) -> Option<Place> {
+    fn choose(&self, view: &View<'_>) -> Option<Place> {
         match self {
             Self::TwoChoices => better_of_two(view),
-            Self::Other(strategy) => guarded(|| strategy.select(view, demand)).unwrap_or_else(|| view.any()),
+            Self::Other(strategy) => guarded(|| strategy.select(view, view.demand)).unwrap_or_else(|| view.any()),
         }
     }
 }
@@ -108,8 +108,8 @@ impl Shared {
         for ask in 0..ASKS as u64 {
             let first = ask == 0 && tried.count() == 0;
             let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
-            let view = View { roster: &roster, tried, now, random: Cell::new(random) };
-            let place = self.strategy.choose(&view, demand)?;
+            let view = View { roster: &roster, tried, demand, now, random: Cell::new(random) };
+            let place = self.strategy.choose(&view)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();

@@ -55,6 +55,8 @@ pub struct MemberSnapshot {
     pub in_flight: u32,
     /// Requests that it has served, or serves.
     pub uses: u64,
+    /// The same, since midnight UTC.
+    pub uses_today: u64,
 }
 
 impl Snapshot {
@@ -100,6 +102,7 @@ impl MemberSnapshot {
             retirements: health.retirements(),
             in_flight,
             uses: member.uses(),
+            uses_today: member.uses_today(now),
         }
     }
 

@@ -5,12 +5,14 @@
 
 mod fill_first;
 mod least_used;
+mod next_two;
 mod round_robin;
 mod two_choices;
 
 use crate::demand::Demand;
 pub use fill_first::FillFirst;
 pub use least_used::LeastUsed;
+pub use next_two::NextTwo;
 pub use round_robin::RoundRobin;
 pub use two_choices::TwoChoices;
 pub(crate) use two_choices::better_of_two;
@@ -52,6 +54,17 @@ pub trait Candidates {
 
     /// How busy a candidate is.
     fn load(&self, place: Place) -> Load;
+
+    /// How often a candidate was used since midnight UTC. Unlike the uses of a [`Load`], which even out what a key that
+    /// was away has missed, these are the requests that it was really sent with.
+    fn uses_today(&self, place: Place) -> u64 {
+        self.load(place).uses
+    }
+
+    /// In a commune, the place of the caller's own key, if that is a candidate.
+    fn own(&self) -> Option<Place> {
+        None
+    }
 }
 
 /// How busy a key is. Compares as the strategies do: throttles today first, then requests in flight, then uses.
