@@ -304,3 +304,22 @@ async fn defect_32_a_busy_key_is_left_alone_however_little_it_was_used() {
     go.notify_one();
     assert_eq!(request.await.unwrap().status, 200);
 }
+
+#[tokio::test]
+#[ignore = "throttles of today come first in `Load`: in a pool of two, one throttle parks a key until midnight"]
+async fn defect_32_one_throttle_does_not_outrank_any_load_for_the_rest_of_the_day() {
+    let world = World::new(2);
+    world.answers(|seen| if is_one_of(seen, &[1]) { throttled() } else { ok() });
+    while world.state(1) == State::Active {
+        world.chat(0).await;
+    }
+    world.answers(|_| ok());
+    world.pass(61);
+    let from = world.upstream.count();
+    for _ in 0..100 {
+        world.chat(0).await;
+        world.pass(60);
+    }
+    let share = world.used(from).iter().filter(|&&number| number == 1).count();
+    assert!(share > 25, "{share} of 100 in the hour and a half before midnight");
+}
