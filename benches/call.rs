@@ -26,5 +26,10 @@ fn main() {
         let mut service = layer.layer(Bare);
         criterion.bench_function(name, |bencher| bencher.iter(|| send(&mut service, template.request())));
     }
+    let presenting = Template::presenting();
+    let mut service = KeyCommuneLayer::new(Keys::shared(200).pool).layer(Bare);
+    criterion.bench_function("call, a commune of 200 keys", |bencher| {
+        bencher.iter(|| send(&mut service, presenting.request()));
+    });
     criterion.final_summary();
 }

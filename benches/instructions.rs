@@ -15,7 +15,7 @@ use key_commune::KeyCommuneLayer;
 use support::{Bare, Keys, Template, send, turn};
 use tower::Layer;
 
-const WORK: [&str; 6] = ["yardstick", "turn", "bare call", "one key", "template", "masked"];
+const WORK: [&str; 7] = ["yardstick", "turn", "bare call", "one key", "template", "masked", "commune"];
 const ROUNDS: [u64; 2] = [1_000, 3_000];
 
 fn main() {
@@ -49,8 +49,15 @@ fn run(work: &str, rounds: u64) {
         "bare call" => (0..rounds).for_each(|_| send(&mut Bare, template.request())),
         "one key" => layered(1, false),
         "template" => layered(200, false),
+        "commune" => shared(rounds),
         _ => layered(200, true),
     }
+}
+
+fn shared(rounds: u64) {
+    let template = Template::presenting();
+    let mut service = KeyCommuneLayer::new(Keys::shared(200).pool).layer(Bare);
+    (0..rounds).for_each(|_| send(&mut service, template.request()));
 }
 
 fn swap(rounds: u64) {

@@ -55,6 +55,10 @@ impl Timestamp {
     pub(crate) const fn nanos(self) -> u64 {
         self.0
     }
+
+    pub(crate) const fn from_nanos(since: u64) -> Self {
+        Self(since)
+    }
 }
 
 impl std::ops::Add<Duration> for Timestamp {

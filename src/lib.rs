@@ -67,6 +67,10 @@ pub mod secret;
 
 pub mod clock;
 
+pub mod rate;
+
+pub mod subnet;
+
 pub mod origin;
 
 mod error_body;

@@ -113,13 +113,18 @@ pub enum SecretError {
 
 /// What makes key ids of one pool differ from those of every other: 32 secret bytes.
 #[derive(Clone)]
-pub struct Pepper(Zeroizing<[u8; 32]>);
+pub struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
     /// A pepper from known bytes, so that ids stay the same over restarts.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        // HMAC fills a short key up with zeros. Filled up here, it has the one length that cannot be refused.
+        let mut block = Zeroizing::new([0; 64]);
+        block.iter_mut().zip(&*Zeroizing::new(bytes)).for_each(|(to, from)| *to = *from);
+        let mut mac = Hmac::new((&*block).into());
+        mac.update(b"key-commune/id/1\0");
+        Self(mac)
     }
 
     /// A fresh pepper: ids made with it mean nothing after the process ends.
@@ -131,9 +136,7 @@ impl Pepper {
     /// The id of a key of `provider`.
     #[must_use]
     pub fn id(&self, provider: &str, secret: &Secret) -> KeyId {
-        // HMAC takes keys of any length, so this cannot fail; the zero id would only make two keys look alike.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0[..]) else { return KeyId([0; 16]) };
-        mac.update(b"key-commune/id/1\0");
+        let mut mac = self.0.clone();
         mac.update(provider.as_bytes());
         mac.update(b"\0");
         mac.update(secret.expose().as_bytes());
@@ -155,15 +158,15 @@ impl fmt::Debug for Pepper {
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
-    /// A number that stands for it where 64 bits are enough.
-    pub(crate) fn short(self) -> u64 {
-        (u128::from_be_bytes(self.0) >> 64) as u64
+    /// All of its bits, each as good as drawn by lot to whoever does not know the pepper.
+    pub(crate) const fn bits(self) -> u128 {
+        u128::from_be_bytes(self.0)
     }
 }
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        write!(f, "{:032x}", self.bits())
     }
 }
 

@@ -1,4 +1,4 @@
-//! I11: how often the layer asks for memory. A binary of its own, for it brings its own allocator, which counts.
+//! I11, I19: how often the layer asks for memory. A binary of its own, for it brings its own allocator, which counts.
 
 #[path = "../benches/support/mod.rs"]
 mod support;
@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use key_commune::KeyCommuneLayer;
+use key_commune::clock::Timestamp;
+use key_commune::rate::{Crowd, Rate};
+use key_commune::secret::KeyId;
 use key_commune::service::BoxError;
 use support::{Bare, Keys, Template, send, turn};
 use tower::Layer;
@@ -106,4 +110,28 @@ fn i11_a_stream_that_can_be_sent_again_costs_two_more() {
 fn i18_masking_costs_one() {
     let template = Template::new();
     assert_eq!(added(&layer(1).scrub(), || template.request()), 1);
+}
+
+/// The presented key, as text and as the secret that wipes it; beyond what a private pool that masks costs.
+#[test]
+fn a_commune_costs_two_more() {
+    let template = Template::presenting();
+    let private = added(&layer(200).scrub(), || template.request());
+    let commune = KeyCommuneLayer::new(Keys::shared(200).pool);
+    assert_eq!(added(&commune, || template.request()), private + 2);
+}
+
+/// The table is taken at the first use, and is all that there will ever be.
+#[test]
+fn i19_any_number_of_strangers_costs_8_mib() {
+    let crowd = Crowd::default();
+    let ask = |id: KeyId| {
+        let _ = black_box(crowd.admit(id, Rate::new(Duration::from_secs(2)), Timestamp::ZERO));
+    };
+    let spread = |number: u128| number.wrapping_mul(u128::MAX / 7_919);
+    let strangers: Vec<KeyId> = (0..10_000).map(|number| format!("{:032x}", spread(number)).parse().unwrap()).collect();
+    let first = measure(|| ask(strangers[0]));
+    assert_eq!((first.count_current, first.bytes_current), (4, 8 << 20), "four rows");
+    let flood = measure(|| strangers.iter().copied().for_each(ask));
+    assert_eq!(flood.count_total, 0);
 }

@@ -15,7 +15,7 @@ use http_body_util::Full;
 use key_commune::Provider;
 use key_commune::demand::Demand;
 use key_commune::outcome::{Outcome, Verdict};
-use key_commune::pool::{Key, KeyPool, Tried};
+use key_commune::pool::{Builder, Commune, Key, KeyPool, Tried};
 use key_commune::secret::KeyId;
 use tower::Service;
 
@@ -28,8 +28,17 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(count: usize) -> Self {
-        let pool = KeyPool::builder(Provider::OPENAI).seed(7).build().unwrap();
-        let texts = (0..count).map(|number| Key::new(format!("sk-proj-{number:040}")).unwrap());
+        Self::with(KeyPool::builder(Provider::OPENAI), count)
+    }
+
+    /// Their callers' own.
+    pub fn shared(count: usize) -> Self {
+        Self::with(KeyPool::builder(Provider::OPENAI).commune(Commune::default()), count)
+    }
+
+    fn with(builder: Builder, count: usize) -> Self {
+        let pool = builder.seed(7).build().unwrap();
+        let texts = (0..count).map(|number| Key::new(key(number)).unwrap());
         let ids = pool.extend(texts).unwrap();
         Self { pool, ids, resting: 0 }
     }
@@ -45,6 +54,10 @@ impl Keys {
         }
         self.resting = share;
     }
+}
+
+fn key(number: usize) -> String {
+    format!("sk-proj-{number:040}")
 }
 
 /// One request's way through the pool, without the request: a key, its value, a success.
@@ -84,6 +97,14 @@ impl Template {
         // Names share their buffers only from the first clone on.
         drop(head.clone());
         Self { head, body: Bytes::from_owner(vec![b'x'; 1024]) }
+    }
+
+    /// The same with the first key of a commune in it.
+    pub fn presenting() -> Self {
+        let mut template = Self::new();
+        let bearer = Bytes::from_owner(format!("Bearer {}", key(0)).into_bytes());
+        template.head.headers.insert("authorization", HeaderValue::from_maybe_shared(bearer).unwrap());
+        template
     }
 
     pub fn request(&self) -> Request<Full<Bytes>> {

@@ -129,7 +129,7 @@ impl Member {
 
     /// The caller that presents this key. The id is a keyed hash, so nobody can choose to be taken for another.
     pub(super) fn caller(&self) -> Caller {
-        Caller(self.id.short())
+        Caller((self.id.bits() >> 64) as u64)
     }
 
     /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until

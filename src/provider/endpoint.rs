@@ -21,14 +21,23 @@ use http::Method;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     method: &'static str,
-    path: &'static str,
+    /// What the path ends with; or, if there is a `*`, what stands before it and behind it.
+    path: (&'static str, Option<&'static str>),
 }
 
 impl Endpoint {
     /// An endpoint by its method and the end of its path.
     #[must_use]
     pub const fn new(method: &'static str, path: &'static str) -> Self {
-        Self { method, path }
+        let mut rest = path.as_bytes();
+        while let [first, behind @ ..] = rest {
+            if *first == b'*' {
+                let (before, after) = path.split_at(path.len() - rest.len());
+                return Self { method, path: (before, Some(after.split_at(1).1)) };
+            }
+            rest = behind;
+        }
+        Self { method, path: (path, None) }
     }
 
     /// Whether a request with this method and path is such a call. The query is no part of the path.
@@ -38,8 +47,8 @@ impl Endpoint {
     }
 }
 
-fn ends(path: &str, pattern: &str) -> bool {
-    let Some((before, after)) = pattern.split_once('*') else { return path.ends_with(pattern) };
+fn ends(path: &str, (before, after): (&str, Option<&str>)) -> bool {
+    let Some(after) = after else { return path.ends_with(before) };
     let split = path.strip_suffix(after).and_then(|rest| rest.rsplit_once('/'));
     split.is_some_and(|(head, name)| before.strip_suffix('/').is_some_and(|end| head.ends_with(end)) && plain(name))
 }

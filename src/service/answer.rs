@@ -72,11 +72,7 @@ pub(super) fn clean(
     if is_encoded(&head.headers) {
         return Err(Refusal::Encoded);
     }
-    for value in head.headers.values_mut() {
-        if let Some(masked) = lease.scrubber().value(value) {
-            *value = masked;
-        }
-    }
+    lease.scrubber().headers(&mut head.headers);
     Ok(())
 }
 
