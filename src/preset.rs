@@ -28,29 +28,30 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// It judged by the status alone. Here the provider's words count too (a 403 that calls the key invalid is a rejection, a
 /// 429 that speaks of money is none of those) unless the layer is given [`ByStatus`](crate::classify::ByStatus).
 ///
-/// Not followed, about what a key is charged with:
-/// - any 2xx joins and un-blocks: only a clean answer on an endpoint that proves a key does (I17), and none that was asked
-///   for before the key was blocked (I5);
-/// - a 401 that another caller met blocks: the key is suspect until a witness decides, and no caller strikes another's
-///   key twice (I22);
-/// - a 401 after fifteen doublings cuts a block of days to one day: rests only get longer (I5);
-/// - a burst of failures counts as many: it is one strike (I6);
-/// - a failure of all keys alike empties the pool: it is rolled back (I15);
-/// - the owner of a blocked key is served with others' as soon as the time is over: not before the key works again (I16,
-///   I17), and with a rejected key never;
-/// - a retired key is forgotten: it comes back with the number of its retirements, and gives up its seat to a newcomer.
+/// Not followed:
 ///
-/// And about requests:
-/// - one attempt, whose failure the caller gets whoever's key it was: another key is tried, the caller's own last, and a
-///   refusal of another's key is never shown (I14, I18);
-/// - any call goes with any key: only those do that leave nothing behind, and with no more headers than they need;
-/// - any text in `Authorization` is a key: only a bearer token is, wherever keys are usually presented;
-/// - `GET /models` from a cache without a key; a 400 for `X-Forwarded-Host`, which is removed instead (I2); bodies read,
-///   parsed and written anew: they pass as they are (I10).
+/// | it | here | by |
+/// |---|---|---|
+/// | any 2xx joins and un-blocks | a clean answer does, on an endpoint that proves a key | I17 |
+/// | so does one that was asked for before the block | it does not | I5 |
+/// | a 401 blocks, whoever met it | after another caller's, the key is suspect until a witness decides | I22 |
+/// | each failure counts, whoever met it | a caller strikes another's key once; a burst is one strike | I22, I6 |
+/// | a 401 cuts a longer block to a day | rests only get longer | I5 |
+/// | one failure of all keys empties the pool | it is rolled back | I15 |
+/// | a block ends by time, for its owner too | it ends with a success; till then the owner is on its own | I16, I17 |
+/// | a retired key is forgotten | it keeps the number of its retirements, and its seat while there are others | I19 |
+/// | one attempt; its failure is the caller's | another key is tried, the caller's own last | I14 |
+/// | the refusal of another's key is shown | it is not | I18 |
+/// | every call goes with every key | only calls that leave nothing behind, with the headers they need | I17 |
+/// | any text in `Authorization` is a key | a bearer token is, or what stands where clients put keys | I2 |
+/// | `GET /models` comes from a cache, without a key | there is no cache | I17 |
+/// | `X-Forwarded-Host` gets 400 | it is removed | I2 |
+/// | bodies are collected, parsed and written anew | they pass as they are | I10 |
+/// | redirects are followed | they go to the caller | I1 |
 ///
-/// Followed to the letter, its pairs are the same in every round while the number of keys is even, and were so for the
-/// minute between two shuffles. As counts were as old, half of the keys were never used. Here there is no shuffle, and
-/// each use counts at once, so each of a pair gets its half.
+/// Its balancer shuffled the keys once a minute. In between, an even number of keys makes the same pairs in every round,
+/// and as its counts were up to a minute old as well, half of the keys were never used. Here nothing is shuffled, but each
+/// use counts at once, so both of a pair serve.
 pub fn key_commune(provider: Provider) -> Builder {
     let penalties = silent()
         .hints(false)
