@@ -15,12 +15,13 @@ use std::time::Duration;
 use crate::health::{Ladder, Penalties};
 use crate::pool::{Builder, Commune, KeyPool};
 use crate::provider::Provider;
+use crate::rate::Rate;
 use crate::select::{FillFirst, NextTwo, RoundRobin};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Key Commune: a commune of at most 200 keys. 401 blocks for a day, the third in a row retires; 429 blocks for 1, 2,
+/// Key Commune: a commune of at most 200 keys, each presented once in two seconds. 401 blocks for a day, the third in a row retires; 429 blocks for 1, 2,
 /// 4 … minutes without a cap, the fifteenth in a row retires. Hints are ignored; nothing else costs a key anything. What a
 /// caller's own key meets while it is blocked counts as well. The better of the next two keys serves ([`NextTwo`]), or
 /// the caller's own if that is better than both.
@@ -57,7 +58,8 @@ pub fn key_commune(provider: Provider) -> Builder {
         .hints(false)
         .rejected(Ladder::steps([DAY]).retires_at(3))
         .throttled(Ladder::doubling(MINUTE, Duration::MAX).retires_at(15));
-    KeyPool::builder(provider).commune(Commune::default()).max_keys(200).select(NextTwo::default()).penalties(penalties)
+    let rules = Commune::default().rate(Rate::new(Duration::from_secs(2)));
+    KeyPool::builder(provider).commune(rules).max_keys(200).select(NextTwo::default()).penalties(penalties)
 }
 
 /// `KeyCycleProxy`: each key in turn, and no memory of failures. Each answer that refuses moves on to the next key.

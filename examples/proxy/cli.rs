@@ -8,6 +8,9 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use key_commune::rate::Rate;
+use key_commune::subnet::Network;
+
 use crate::Problem;
 
 /// A streaming reverse proxy that gives everybody behind it one pool of API keys.
@@ -76,6 +79,16 @@ pub(crate) struct Serve {
     /// The most keys that share a commune. Beyond it callers are served with their own key
     #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_keys: u32,
+    /// How often each presented key may come, such as 1/2s or 30/1m; more often: 429. Default: as often as it likes
+    #[arg(long, help_heading = "Commune", value_name = "COUNT/DURATION", value_parser = rate)]
+    pub(crate) rate_per_caller: Option<Rate>,
+    /// How many requests of a presented key may come at once after a pause
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER", requires = "rate_per_caller", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) burst: Option<u32>,
+    /// Network of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, for the callers' subnets in the
+    /// statistics. May be repeated
+    #[arg(long, help_heading = "Commune", value_name = "NETWORK")]
+    pub(crate) trusted_proxy: Vec<Network>,
     /// Header that carries the key, if it is not the provider's usual one
     #[arg(long, value_name = "NAME")]
     pub(crate) auth_header: Option<String>,
@@ -174,6 +187,15 @@ fn problem(error: &clap::Error) -> Problem {
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     let numeric = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     numeric.as_deref().unwrap_or(text).parse().map_err(|_| "an IP address and a port are needed, as in 127.0.0.1:8080")
+}
+
+fn rate(text: &str) -> Result<Rate, Problem> {
+    let (count, duration) = text.split_once('/').ok_or("a rate looks like 1/2s")?;
+    let count: u32 = count.parse().map_err(|_| "the number before / is no whole number")?;
+    if count == 0 {
+        return Err("the number before / must be 1 or more".into());
+    }
+    Ok(Rate::new(span(duration)? / count))
 }
 
 fn span(text: &str) -> Result<Duration, Problem> {

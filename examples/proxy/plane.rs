@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
+use key_commune::subnet::{Proxies, Subnet};
 use key_commune::{KeyCommune, KeyPool};
 use memchr::memmem;
 use tokio::time::Instant;
@@ -26,9 +28,16 @@ use crate::index;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
 
-/// The service that hyper's server calls.
+/// What all connections share.
 #[derive(Clone)]
 pub(crate) struct Plane(Arc<Shared>);
+
+/// The service that hyper's server calls, for one connection.
+#[derive(Clone)]
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    peer: IpAddr,
+}
 
 struct Shared {
     pool: KeyPool,
@@ -39,26 +48,36 @@ struct Shared {
     token: String,
     via: HeaderValue,
     census: Census,
+    proxies: Proxies,
 }
 
 impl Plane {
     pub(crate) fn new(settings: Settings) -> Self {
-        let Settings { pool, layer, door, tls, timeouts, .. } = settings;
+        let Settings { pool, layer, door, tls, timeouts, proxies, .. } = settings;
         let client = layer.layer(Upstream::new(tls, timeouts));
         let token = format!("key-commune-{:016x}", rand::random::<u64>());
         let via = HeaderValue::try_from(format!("1.1 {token}")).unwrap_or(HeaderValue::from_static("1.1 key-commune"));
         let (idle, census) = (timeouts.idle, Census::default());
-        Self(Arc::new(Shared { pool, client, door, idle, token, via, census }))
+        Self(Arc::new(Shared { pool, client, door, idle, token, via, census, proxies }))
+    }
+
+    /// The service for a connection from there.
+    pub(crate) fn seat(&self, peer: IpAddr) -> Seat {
+        Seat { shared: Arc::clone(&self.0), peer }
     }
 }
 
-impl Service<Request<Incoming>> for Plane {
+impl Service<Request<Incoming>> for Seat {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        if shared.pool.is_commune() {
+            let client = shared.proxies.client(self.peer, request.headers());
+            request.extensions_mut().insert(Subnet::from(client));
+        }
         Box::pin(async move { Ok(shared.answer(request).await) })
     }
 }

@@ -1,7 +1,7 @@
 //! Listens, accepts, and leaves in good order.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -74,7 +74,7 @@ impl Server {
     async fn accept(&self, listener: TcpListener) {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => self.take(stream),
+                Ok((stream, peer)) => self.take(stream, peer.ip()),
                 Err(error) => {
                     // Out of descriptors, most likely; some come back when connections end.
                     warn!(%error, "cannot accept");
@@ -84,11 +84,11 @@ impl Server {
         }
     }
 
-    fn take(&self, stream: TcpStream) {
+    fn take(&self, stream: TcpStream, peer: IpAddr) {
         // Fails only on a connection that is gone already.
         let _ = stream.set_nodelay(true);
         let io = TokioIo::new(Wire::new(stream, HEAD.min(self.idle), self.idle));
-        let connection = self.builder.serve_connection(io, self.plane.clone()).into_owned();
+        let connection = self.builder.serve_connection(io, self.plane.seat(peer)).into_owned();
         let connection = self.open.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use key_commune::pool::Commune;
+use key_commune::subnet::Proxies;
 use key_commune::{KeyCommuneLayer, KeyPool, Provider};
 use rustls::ClientConfig;
 
@@ -19,6 +20,7 @@ pub(crate) struct Settings {
     pub(crate) layer: KeyCommuneLayer,
     pub(crate) tls: ClientConfig,
     pub(crate) timeouts: Timeouts,
+    pub(crate) proxies: Proxies,
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +44,8 @@ impl Settings {
         let pool = pool(options, mode, row)?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
-        Ok(Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts)))
+        let settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
+        Ok(Self { proxies: options.trusted_proxy.iter().copied().collect(), ..settings })
     }
 
     /// The settings of a pool that everybody on this machine may use.
@@ -58,7 +61,8 @@ impl Settings {
         let (door, tls, timeouts) = rest;
         let layer = KeyCommuneLayer::new(pool.clone()).rebase().scrub().max_wait(max_wait);
         let layer = layer.never_sent(failure::was_never_sent);
-        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts }
+        let proxies = Proxies::default();
+        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts, proxies }
     }
 }
 
@@ -70,9 +74,15 @@ fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<KeyPool, Problem> 
     let pool = KeyPool::builder(row).keys(keys);
     let pool = match mode {
         Mode::Private => pool,
-        Mode::Commune => pool.commune(Commune::default()).max_keys(options.max_keys as usize),
+        Mode::Commune => pool.commune(rules(options)).max_keys(options.max_keys as usize),
     };
     pool.build().map_err(|error| error.to_string())
+}
+
+fn rules(options: &Serve) -> Commune {
+    let rules = Commune::default();
+    let burst = options.burst.unwrap_or(1);
+    options.rate_per_caller.map_or(rules.clone(), |rate| rules.rate(rate.burst(burst)))
 }
 
 /// Callers of a commune present one key, and it is their own.

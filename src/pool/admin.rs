@@ -136,6 +136,9 @@ impl Shared {
             return;
         }
         let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
+        if let Some(cell) = ledger.cell(place) {
+            cell.member.gate.raise(stranger.gate.tat());
+        }
         self.publish(ledger);
         ledger.hand_out(place, now);
     }

@@ -14,6 +14,7 @@ use super::{Key, KeyPool};
 use crate::clock::{Clock, SystemClock};
 use crate::health::Penalties;
 use crate::provider::Provider;
+use crate::rate::Crowd;
 use crate::secret::Pepper;
 use crate::select::Select;
 use crate::sync::Mutex;
@@ -152,6 +153,7 @@ impl Builder {
             ledger: Mutex::new(ledger),
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
+            strangers: Crowd::default(),
         }));
         pool.extend(self.keys)?;
         Ok(pool)

@@ -18,7 +18,8 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Judge, State, Step};
 use crate::outcome::{Fault, Outcome, Verdict};
-use crate::secret::Secret;
+use crate::rate::Rate;
+use crate::secret::{KeyId, Secret};
 
 /// How many keys a commune takes unless told otherwise.
 pub(super) const MAX_KEYS: usize = 200;
@@ -27,9 +28,31 @@ pub(super) const MAX_KEYS: usize = 200;
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
 
 /// The rules of a pool that its callers share. See [`Builder::commune`](super::Builder::commune).
+///
+/// ```
+/// use key_commune::pool::{Commune, KeyPool};
+/// use key_commune::provider::Provider;
+/// use key_commune::rate::Rate;
+/// use std::time::Duration;
+///
+/// let rules = Commune::default().rate(Rate::new(Duration::from_secs(2)).burst(5));
+/// let pool = KeyPool::builder(Provider::OPENROUTER).commune(rules).build()?;
+/// assert!(pool.is_commune());
+/// # Ok::<(), key_commune::pool::PoolError>(())
+/// ```
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct Commune {}
+#[must_use = "rules do nothing until a pool is built by them"]
+pub struct Commune {
+    rate: Option<Rate>,
+}
+
+impl Commune {
+    /// How often each presented key may come. Default: as often as it likes.
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+}
 
 /// A caller of a commune, known by the key it presented.
 #[derive(Clone, Debug)]
@@ -92,9 +115,10 @@ impl KeyPool {
         }
         let id = self.0.pepper.id(self.0.provider.name(), &secret);
         let known = self.0.roster.load().find(id).cloned();
+        self.0.check_rate(id, known.as_deref(), now).map_err(Denied::Wait)?;
         Ok(match known {
             Some(member) => Presented { shares: self.0.is_good(&member, now), member },
-            None => Presented { shares: false, member: Arc::new(Member::stranger(id, Key::from(secret), &self.0)) },
+            None => Presented { shares: false, member: Arc::new(self.0.stranger(id, secret, now)) },
         })
     }
 
@@ -124,6 +148,25 @@ impl KeyPool {
 }
 
 impl Shared {
+    fn check_rate(&self, id: KeyId, known: Option<&Member>, now: Timestamp) -> Result<(), Duration> {
+        let Some(rate) = self.rate() else { return Ok(()) };
+        known.map_or_else(|| self.strangers.admit(id, rate, now), |member| member.gate.admit(rate, now))
+    }
+
+    /// A key that is not in the pool. The request that it comes with counts if it joins, from now on: else joining would
+    /// be worth a request.
+    fn stranger(self: &Arc<Self>, id: KeyId, secret: Secret, now: Timestamp) -> Member {
+        let member = Member::stranger(id, Key::from(secret), self);
+        if let Some(rate) = self.rate() {
+            let _ = member.gate.admit(rate, now);
+        }
+        member
+    }
+
+    fn rate(&self) -> Option<Rate> {
+        self.commune.as_ref().and_then(|commune| commune.rate)
+    }
+
     /// Whether a member is open, or a suspicion against it has just run out.
     fn is_good(&self, member: &Member, now: Timestamp) -> bool {
         member.word.is_open() || self.with(|ledger| ledger.clear_by_time(member.place, now))

@@ -14,6 +14,7 @@ use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::scrub::Scrubber;
 use crate::secret::KeyId;
+use crate::subnet::Subnet;
 
 /// The right to use one key for one attempt. Held until the last byte of the answer; dropping it gives the key back.
 ///
@@ -61,6 +62,11 @@ impl Lease {
     /// Whether this attempt tries out a key whose rest is over.
     pub fn is_probe(&self) -> bool {
         self.probe
+    }
+
+    /// Remembers where the caller comes from, for the key's statistics.
+    pub fn note_client(&self, subnet: Subnet) {
+        self.member.note_client(subnet);
     }
 
     /// Whether the key is not the caller's own, in a commune.

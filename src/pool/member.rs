@@ -10,9 +10,11 @@ use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::origin::Origin;
+use crate::rate::Gate;
 use crate::scrub::Scrubber;
 use crate::secret::{KeyId, Secret};
 use crate::select::Load;
+use crate::subnet::Subnet;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
@@ -95,6 +97,10 @@ pub(crate) struct Member {
     skipped: AtomicU64,
     /// A day's number, of 16 bits, and the uses before it, of 48.
     day: AtomicU64,
+    /// How often its owner comes.
+    pub(super) gate: Gate,
+    /// The subnet of the caller that it served last; 0 if none is known.
+    client: AtomicU64,
 }
 
 /// The place of a key that is no member.
@@ -115,6 +121,8 @@ impl Member {
             scrubber: OnceLock::new(),
             skipped: AtomicU64::new(0),
             day: AtomicU64::new(0),
+            gate: Gate::default(),
+            client: AtomicU64::new(0),
         }
     }
 
@@ -129,7 +137,7 @@ impl Member {
 
     /// The caller that presents this key. The id is a keyed hash, so nobody can choose to be taken for another.
     pub(super) fn caller(&self) -> Caller {
-        Caller((self.id.bits() >> 64) as u64)
+        owner(self.id)
     }
 
     /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until
@@ -138,6 +146,15 @@ impl Member {
         let missed = level.saturating_sub(self.word.counts().1);
         self.word.skip(missed);
         self.skipped.fetch_add(missed, Ordering::Relaxed);
+    }
+
+    pub(super) fn note_client(&self, subnet: Subnet) {
+        self.client.store(subnet.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Where the caller that it served last comes from.
+    pub(super) fn client(&self) -> Option<Subnet> {
+        Subnet::from_bits(self.client.load(Ordering::Relaxed))
     }
 
     /// Requests that it has served, or serves.
@@ -202,6 +219,11 @@ impl Member {
         let new = || Scrubber::new(&self.key.secret);
         if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
     }
+}
+
+/// The caller that presents the key with this id.
+pub(super) const fn owner(id: KeyId) -> Caller {
+    Caller((id.bits() >> 64) as u64)
 }
 
 /// The window of time, about 34 s long, that `now` falls into: a shift is all the hot path pays for it.

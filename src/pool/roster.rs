@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
-use super::member::Member;
+use super::member::{Member, owner};
 use crate::demand::Caller;
 use crate::secret::KeyId;
 
@@ -30,7 +30,7 @@ impl Roster {
     }
 
     pub(super) fn find(&self, id: KeyId) -> Option<&Arc<Member>> {
-        self.member(self.place_of(Caller(id.short()))?).filter(|member| member.id == id)
+        self.member(self.place_of(owner(id))?).filter(|member| member.id == id)
     }
 
     /// Where a caller's own key stands.

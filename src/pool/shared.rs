@@ -23,6 +23,7 @@ use crate::health::{Reason, Step};
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::provider::Provider;
+use crate::rate::Crowd;
 use crate::secret::Pepper;
 use crate::select::{Place, Select, better_of_two};
 use crate::slot::Slot;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
+    /// How often keys come that are no members.
+    pub(super) strangers: Crowd,
 }
 
 /// How a member is chosen.

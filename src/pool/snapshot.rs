@@ -8,6 +8,7 @@ use super::ledger::{Cell, Ledger};
 use crate::clock::Timestamp;
 use crate::health::{Reason, State};
 use crate::secret::KeyId;
+use crate::subnet::Subnet;
 
 /// The pool at one moment. Prints as a table; serializes; holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +52,8 @@ pub struct MemberSnapshot {
     pub rejections: u32,
     /// How often its answers have retired it, in a commune, where it comes back once it has proved itself.
     pub retirements: u32,
+    /// Where the caller that it served last comes from, if the application says so.
+    pub last_client: Option<Subnet>,
     /// Requests that it serves now.
     pub in_flight: u32,
     /// Requests that it has served, or serves.
@@ -100,6 +103,7 @@ impl MemberSnapshot {
             throttles_today: member.throttles(now),
             rejections,
             retirements: health.retirements(),
+            last_client: member.client(),
             in_flight,
             uses: member.uses(),
             uses_today: member.uses_today(now),

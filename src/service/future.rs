@@ -115,21 +115,21 @@ where
                 let future = inner.call(Request::from_parts(head, ReplayBody::pass(body)));
                 Way::Pass { future }
             }
-            Ok(Route::Serve(party)) => serve(inner, settings, Job::new(settings, head, body, party)),
+            Ok(Route::Serve(party, now)) => serve(inner, settings, Job::new(settings, (head, body), party, now), now),
         };
         Self { settings: Arc::clone(settings), way }
     }
 }
 
 /// Begins to serve a request. If a key is free at once, the service that was polled ready takes the first attempt.
-fn serve<S, B, R>(inner: &mut S, settings: &Settings, mut job: Job<B, R>) -> Way<S, B, R>
+fn serve<S, B, R>(inner: &mut S, settings: &Settings, mut job: Job<B, R>, now: Timestamp) -> Way<S, B, R>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
     B: Body + Unpin,
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    let next = if job.inspect(settings) { job.seek(settings, settings.pool.now()) } else { Next::Inspect };
+    let next = if job.inspect(settings) { job.seek(settings, now) } else { Next::Inspect };
     if let Next::Done(answer) = next {
         return Way::Done { answer: Some(answer) };
     }

@@ -21,6 +21,7 @@ use crate::demand::{Demand, Inspection};
 use crate::guard::guarded;
 use crate::origin::Origin;
 use crate::pool::{Exhausted, Lease, Tried, Waiting};
+use crate::subnet::Subnet;
 
 /// Everything about a request that outlives one attempt.
 pub(super) struct Job<B, R: Body> {
@@ -61,9 +62,9 @@ where
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    pub(super) fn new(settings: &Settings, head: Parts, body: B, party: Option<Party>) -> Self {
+    pub(super) fn new(settings: &Settings, (head, body): (Parts, B), party: Option<Party>, now: Timestamp) -> Self {
         let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
-        let deadline = if patience.is_zero() { Timestamp::ZERO } else { settings.pool.now() + patience };
+        let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
         let passes = !has_choice(settings, party.as_ref()) && settings.inspect.is_none();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
@@ -171,6 +172,9 @@ where
     fn hold(&mut self, settings: &Settings, mut lease: Lease, now: Timestamp) -> Next<R> {
         if let Some(party) = &mut self.party {
             party.note(&mut lease);
+        }
+        if let Some(subnet) = self.head.as_ref().and_then(|head| head.extensions.get::<Subnet>()) {
+            lease.note_client(*subnet);
         }
         if self.body.is_none() {
             self.body = self.replay.again();

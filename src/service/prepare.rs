@@ -9,13 +9,14 @@ use super::hygiene::{self, Rules};
 use super::layer::Settings;
 use super::party::Party;
 use super::refusal::Refusal;
+use crate::clock::Timestamp;
 use crate::origin::check_path;
 
 /// Where a request goes.
 #[derive(Debug)]
 pub(super) enum Route {
-    /// To the pool's origin, with a key; in a commune, on somebody's behalf.
-    Serve(Option<Party>),
+    /// To the pool's origin, with a key; in a commune, on somebody's behalf. And when that was found out.
+    Serve(Option<Party>, Timestamp),
     /// To another origin, untouched.
     Pass,
 }
@@ -25,10 +26,10 @@ pub(super) fn prepare(settings: &Settings, head: &mut Parts) -> Result<Route, Re
     if !is_ours(settings, head)? {
         return Ok(Route::Pass);
     }
-    let commune = settings.pool.is_commune();
-    let party = commune.then(|| Party::read(settings, head, settings.pool.now())).transpose()?;
+    let now = settings.pool.now();
+    let party = settings.pool.is_commune().then(|| Party::read(settings, head, now)).transpose()?;
     strip(settings, head);
-    Ok(Route::Serve(party))
+    Ok(Route::Serve(party, now))
 }
 
 /// Whether a request is for the pool's origin.

@@ -57,7 +57,11 @@ impl Slot for Header {
 
 /// Removes all values of a header and returns the only one.
 fn take_one(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<HeaderValue>, SlotError> {
-    let several = headers.get_all(name).iter().nth(1).is_some();
+    let mut values = headers.get_all(name).iter();
+    if values.next().is_none() {
+        return Ok(None);
+    }
+    let several = values.next().is_some();
     let value = headers.remove(name);
     if several { Err(SlotError::Several) } else { Ok(value) }
 }

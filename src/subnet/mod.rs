@@ -39,13 +39,11 @@ const V6: u64 = 2 << 48;
 
 impl Subnet {
     /// As one word, which is never 0.
-    #[cfg_attr(any(not(test), key_commune_loom), expect(dead_code, reason = "for the statistics of a commune"))]
     pub(crate) const fn to_bits(self) -> u64 {
         self.0
     }
 
     /// What [`to_bits`](Self::to_bits) made; `None` for anything else.
-    #[cfg_attr(any(not(test), key_commune_loom), expect(dead_code, reason = "for the statistics of a commune"))]
     pub(crate) const fn from_bits(bits: u64) -> Option<Self> {
         match bits >> 24 {
             v4 if v4 == V4 >> 24 => Some(Self(bits)),

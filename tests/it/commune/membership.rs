@@ -5,9 +5,11 @@ use key_commune::Refusal;
 use key_commune::health::State;
 use key_commune::pool::{Commune, KeyPool};
 use key_commune::provider::Provider;
+use key_commune::rate::Rate;
+use key_commune::subnet::Subnet;
 
 use super::{CHAT, MODELS, World, chat, is_one_of, presenting};
-use crate::support::{Stepped, assert_idle, key, keys, ok, revoked, throttled, to};
+use crate::support::{Stepped, assert_idle, key, keys, ok, revoked, secs, throttled, to};
 
 #[tokio::test]
 async fn without_a_key_nobody_is_served() {
@@ -233,4 +235,31 @@ async fn retire(world: &World, number: usize) {
         world.pass(86_400);
     }
     assert_eq!(world.state(number), State::Retired);
+}
+
+#[tokio::test]
+async fn each_presented_key_comes_as_often_as_the_rules_say() {
+    let rules = Commune::default().rate(Rate::new(secs(2)));
+    let world = World::with(KeyPool::builder(Provider::OPENAI).commune(rules).keys(keys(2)));
+    for number in [0, 7] {
+        let from = world.upstream.count();
+        assert_eq!(world.chat(number).await.status, 200);
+        let got = world.chat(number).await;
+        assert_eq!((got.told(), got.refusal), ((429, Some("2")), Some(Refusal::TooOften { retry_after: secs(2) })));
+        world.pass(1);
+        assert_eq!(world.chat(number).await.told(), (429, Some("1")), "what is refused moves nothing");
+        world.pass(1);
+        assert_eq!(world.chat(number).await.status, 200);
+        assert_eq!(world.upstream.count() - from, 2);
+    }
+}
+
+#[tokio::test]
+async fn the_snapshot_tells_where_callers_come_from_and_no_more() {
+    let world = World::new(1);
+    let mut request = chat(0);
+    let address: std::net::IpAddr = "203.0.113.77".parse().unwrap();
+    request.extensions_mut().insert(Subnet::from(address));
+    world.send(request).await;
+    assert_eq!(world.member(0).unwrap().last_client.unwrap().to_string(), "203.0.113.0/24");
 }

@@ -58,3 +58,19 @@ async fn a_browser_is_told_what_this_is() {
     assert_eq!(provider.only().line, "GET /", "a client has the path for itself");
     assert_eq!(ask(proxy.address, "GET /health", "", "").await.status, 200);
 }
+
+#[tokio::test]
+async fn callers_that_come_too_often_are_told_when_to_come_back() {
+    let provider = Provider::start();
+    let proxy = Proxy::serve(&provider, &["--rate-per-caller", "1/1h", "--burst", "2"]).await;
+    for expected in [200, 200, 429, 429] {
+        let answer = ask(proxy.address, CHAT, &bearer(0), "{}").await;
+        assert_eq!(answer.status, expected, "{answer:?}");
+    }
+    let answer = ask(proxy.address, CHAT, &bearer(0), "{}").await;
+    assert_eq!(answer.code(), "rate_limit_exceeded");
+    let wait = answer.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+    assert!((3_590..=3_600).contains(&wait.parse::<u32>().unwrap()), "{answer:?}");
+    assert_eq!(ask(proxy.address, CHAT, &bearer(1), "{}").await.status, 200, "another caller");
+    assert_eq!(provider.seen().len(), 3);
+}
