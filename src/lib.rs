@@ -55,6 +55,7 @@
 //! | `hyper-client` | `hyper_client` | an https client to put the layer on: hyper, rustls, the web's public roots |
 //! | `reqwest` | `reqwest` | the layer over a `reqwest::Client` |
 //! | `reqwest-middleware` | `reqwest_middleware` | the layer as a middleware: `ClientBuilder::with(layer)` |
+//! | `rules` | `rules` | which requests are let through, by path, query and body |
 //! | `full` | | all of them |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -84,6 +85,9 @@ pub mod health;
 pub mod slot;
 
 pub mod demand;
+
+#[cfg(feature = "rules")]
+pub mod rules;
 
 pub mod classify;
 

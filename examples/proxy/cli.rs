@@ -108,6 +108,10 @@ pub(crate) struct Serve {
     /// How long a request may wait for a key when none can serve it; then 429 or 503
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) max_wait: Duration,
+    /// Refuse requests whose model does not match this pattern, such as '^gpt-4o-mini$', with 400; without ^ and $ it
+    /// matches anywhere. Judged is the JSON body of every request that has or must have one; any other body is refused
+    #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
+    pub(crate) allow_model: Option<String>,
     /// Environment variable with the key that callers must present, 16 or more characters, as a bearer token or in
     /// x-api-key, api-key or x-goog-api-key
     #[arg(long, value_name = "NAME")]

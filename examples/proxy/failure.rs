@@ -4,6 +4,7 @@ use std::any::Any;
 use std::error::Error;
 
 use http::StatusCode;
+use key_commune::service::BoxError;
 
 use crate::idle::BodyError;
 
@@ -12,8 +13,10 @@ use crate::idle::BodyError;
 pub(crate) enum Failure {
     #[error("the provider did not begin to answer in time")]
     Late,
+    #[error("the provider cannot be reached")]
+    Connect(#[source] BoxError),
     #[error("the provider cannot be talked to")]
-    Client(#[from] hyper_util::client::legacy::Error),
+    Http(#[from] hyper::Error),
 }
 
 impl Failure {
@@ -21,13 +24,11 @@ impl Failure {
     pub(crate) fn told(&self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Late => (StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", "the provider took too long to answer"),
-            Self::Client(error) if is_stalled(error) => {
+            Self::Connect(_) => (StatusCode::BAD_GATEWAY, "upstream_unreachable", "the provider cannot be reached"),
+            Self::Http(error) if is_stalled(error) => {
                 (StatusCode::REQUEST_TIMEOUT, "upload_stalled", "the request's body stood still for too long")
             }
-            Self::Client(error) if error.is_connect() => {
-                (StatusCode::BAD_GATEWAY, "upstream_unreachable", "the provider cannot be reached")
-            }
-            Self::Client(_) => {
+            Self::Http(_) => {
                 (StatusCode::BAD_GATEWAY, "upstream_failed", "the connection to the provider broke before its answer")
             }
         }
@@ -36,7 +37,7 @@ impl Failure {
 
 /// Whether no byte of the request has left this machine, so that it may be sent again.
 pub(crate) fn was_never_sent(error: &dyn Any) -> bool {
-    matches!(error.downcast_ref(), Some(Failure::Client(error)) if error.is_connect())
+    matches!(error.downcast_ref(), Some(Failure::Connect(_)))
 }
 
 fn is_stalled(error: &(dyn Error + 'static)) -> bool {

@@ -9,17 +9,20 @@
 //! The data plane is hyper's own server with the layered client as its service; nothing stands between them:
 //!
 //! ```text
-//! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ hyper client
+//! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ connections ─ hyper
 //! ```
 //!
 //! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`), `server`
-//! and `wire` (connections and signals), `plane` (one request), `upstream` with `tls` (the client below the layer),
-//! `census` and `index` (what the proxy says of itself), `idle` (bodies that stand still), `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
+//! and `wire` (connections and signals), `plane` (one request), `census` and `index` (what the proxy says of itself),
+//! `upstream` with `connections`, `connect` and `tls` (the client below the layer), `idle` (bodies that stand still),
+//! `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to who starts it")]
 
 mod answer;
 mod census;
 mod cli;
+mod connect;
+mod connections;
 mod demo;
 mod door;
 mod failure;

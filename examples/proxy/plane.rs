@@ -1,10 +1,10 @@
 //! One request: is it for us, does it go in circles, may it come in; then the layer has it.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::request::Parts;
@@ -13,18 +13,22 @@ use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::service::Service;
+use key_commune::service::{ResponseBody, ResponseFuture};
 use key_commune::subnet::{Proxies, Subnet};
 use key_commune::{KeyCommune, KeyPool};
 use memchr::memmem;
-use tokio::time::Instant;
+use pin_project_lite::pin_project;
 use tower::{Layer, Service as _};
 use tracing::{Level, debug, enabled};
 
 use crate::answer::{Body, json, refusal};
 use crate::census::Census;
+use crate::connect::Upload;
 use crate::door::Door;
+use crate::failure::Failure;
 use crate::idle::{Idle, Progress};
 use crate::index;
+use crate::log::Told;
 use crate::settings::Settings;
 use crate::upstream::Upstream;
 
@@ -70,53 +74,79 @@ impl Plane {
 impl Service<Request<Incoming>> for Seat {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+    type Future = Answering;
 
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.shared);
-        if shared.pool.is_commune() {
-            let client = shared.proxies.client(self.peer, request.headers());
+    fn call(&self, mut request: Request<Incoming>) -> Answering {
+        if self.shared.pool.is_commune() {
+            let client = self.shared.proxies.client(self.peer, request.headers());
             request.extensions_mut().insert(Subnet::from(client));
         }
-        Box::pin(async move { Ok(shared.answer(request).await) })
+        let told = enabled!(Level::DEBUG).then(|| Box::new(Told::new(&request)));
+        Answering { way: Way::New { request: Some(request) }, shared: Arc::clone(&self.shared), told }
+    }
+}
+
+pin_project! {
+    /// The answer to come. Not boxed: hyper has a place for it in each connection.
+    pub(crate) struct Answering {
+        #[pin]
+        way: Way,
+        shared: Arc<Shared>,
+        told: Option<Box<Told>>,
+    }
+}
+
+pin_project! {
+    #[project = WayProj]
+    enum Way {
+        // By the first poll hyper has read a small body, so that it need not be streamed.
+        New { request: Option<Request<Incoming>> },
+        Own { answer: Option<Response<Body>> },
+        Layer { #[pin] answer: ResponseFuture<Upstream, Upload, Incoming> },
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if let WayProj::New { request } = this.way.as_mut().project() {
+            let Some(request) = request.take() else { return Poll::Pending };
+            this.way.set(this.shared.serve(request));
+        }
+        let answer = match this.way.project() {
+            WayProj::New { .. } => None,
+            WayProj::Own { answer } => answer.take(),
+            WayProj::Layer { answer } => Some(this.shared.pass_on(ready!(answer.poll(cx)))),
+        };
+        let Some(answer) = answer else { return Poll::Pending };
+        if let Some(told) = this.told.take() {
+            told.log(&answer);
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        if !enabled!(Level::DEBUG) {
-            return self.serve(request).await;
-        }
-        let (method, path, start) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
-        let answer = self.serve(request).await;
-        let served = match answer.body() {
-            Either::Left(body) => body.get_ref().served().copied(),
-            Either::Right(_) => None,
-        };
-        let (key, attempts) = served.map_or((None, 0), |served| (Some(served.key.to_string()), served.attempts));
-        let (status, elapsed) = (answer.status().as_u16(), start.elapsed());
-        debug!(%method, path, status, key, attempts, ?elapsed, "answered");
-        answer
-    }
-
-    async fn serve(&self, request: Request<Incoming>) -> Response<Body> {
+    fn serve(&self, request: Request<Incoming>) -> Way {
         let (mut head, body) = request.into_parts();
         if let Some(answer) = self.own_answer(&mut head) {
-            return answer;
+            return Way::Own { answer: Some(answer) };
         }
         head.headers.append(header::VIA, self.via.clone());
+        let mut client = self.client.clone();
         let mut body = Idle::new(body, self.idle);
         if !body.is_end_stream() {
             let progress = Progress::new();
-            body = body.telling(progress.clone());
-            head.extensions.insert(progress);
+            client.get_mut().follow(progress.clone());
+            body = body.telling(progress);
         }
-        let mut client = self.client.clone();
-        let ready = poll_fn(|cx| client.poll_ready(cx)).await;
-        let answer = match ready {
-            Ok(()) => client.call(Request::from_parts(head, body)).await,
-            Err(failure) => Err(failure),
-        };
+        // The upstream is always ready: it connects when it is called.
+        Way::Layer { answer: client.call(Request::from_parts(head, body)) }
+    }
+
+    fn pass_on(&self, answer: Result<Response<ResponseBody<Incoming>>, Failure>) -> Response<Body> {
         match answer {
             Ok(mut answer) => {
                 // A version is that of one connection: the caller's, which hyper knows.

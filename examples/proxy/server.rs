@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::Problem;
+use crate::connect::BUFFER;
 use crate::plane::Plane;
 use crate::settings::Settings;
-use crate::upstream::BUFFER;
 use crate::wire::Wire;
 
 /// How long a request's head may take, and a connection stay without a request, unless `--idle-timeout` is shorter.

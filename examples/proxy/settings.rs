@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use key_commune::pool::Commune;
+use key_commune::rules::Rules;
 use key_commune::subnet::Proxies;
 use key_commune::{KeyCommuneLayer, KeyPool, Provider};
 use rustls::ClientConfig;
@@ -44,8 +45,13 @@ impl Settings {
         let pool = pool(options, mode, row)?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
-        let settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
-        Ok(Self { proxies: options.trusted_proxy.iter().copied().collect(), ..settings })
+        let rules = rules(options.allow_model.as_deref())?;
+        let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
+        if let Some(rules) = rules {
+            settings.layer = settings.layer.inspect(rules);
+        }
+        settings.proxies = options.trusted_proxy.iter().copied().collect();
+        Ok(settings)
     }
 
     /// The settings of a pool that everybody on this machine may use.
@@ -74,12 +80,12 @@ fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<KeyPool, Problem> 
     let pool = KeyPool::builder(row).keys(keys);
     let pool = match mode {
         Mode::Private => pool,
-        Mode::Commune => pool.commune(rules(options)).max_keys(options.max_keys as usize),
+        Mode::Commune => pool.commune(commune(options)).max_keys(options.max_keys as usize),
     };
     pool.build().map_err(|error| error.to_string())
 }
 
-fn rules(options: &Serve) -> Commune {
+fn commune(options: &Serve) -> Commune {
     let rules = Commune::default();
     let burst = options.burst.unwrap_or(1);
     options.rate_per_caller.map_or(rules.clone(), |rate| rules.rate(rate.burst(burst)))
@@ -88,6 +94,11 @@ fn rules(options: &Serve) -> Commune {
 /// Callers of a commune present one key, and it is their own.
 fn check_door(door: &Door) -> Result<(), Problem> {
     if door.is_open() { Ok(()) } else { Err("--proxy-key-env: callers of a commune present keys of their own".into()) }
+}
+
+fn rules(model: Option<&str>) -> Result<Option<Rules>, Problem> {
+    let rules = model.map(|pattern| Rules::new().body("model", pattern)).transpose();
+    rules.map_err(|error| format!("--allow-model: {error}"))
 }
 
 /// Whoever reaches a proxy without a door spends its keys.

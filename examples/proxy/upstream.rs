@@ -1,58 +1,86 @@
-//! The client below the layer: hyper's, over rustls, with a limit on connecting and one on waiting for an answer's head.
-//! It follows no redirects and reads no proxy from the environment.
+//! The client below the layer: hyper's connections, over rustls, with a limit on connecting and one on waiting for an
+//! answer's head. It follows no redirects and reads no proxy from the environment.
 
+use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use key_commune::service::{BoxError, ReplayBody};
+use key_commune::service::ReplayBody;
 use pin_project_lite::pin_project;
 use rustls::ClientConfig;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 use tower::Service;
 
+use crate::connect::{Connect, Upload};
+use crate::connections::{Connections, Head};
 use crate::failure::Failure;
-use crate::idle::{Idle, Progress};
+use crate::idle::Progress;
 use crate::settings::Timeouts;
 
-pub(crate) type Upload = Idle<Incoming>;
+/// How often unused connections are looked for: one is kept for at least this long, and at most twice as long.
+const SWEEP: Duration = Duration::from_secs(30);
 
-/// How long an unused connection is kept; how long a silent one is trusted before TCP asks whether it is still there.
-const KEPT: Duration = Duration::from_secs(60);
-
-/// What one connection buffers at most, each way.
-pub(crate) const BUFFER: usize = 32 * 1024;
-
-/// Cloned for each request, so everything sits behind one count.
-#[derive(Clone, Debug)]
-pub(crate) struct Upstream(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    client: Client<Connect, ReplayBody<Upload>>,
-    head: Duration,
+/// The connections to each authority. Cloned for each request, whose upload it knows.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    shared: Arc<Shared>,
+    upload: Option<Progress>,
 }
+
+struct Shared {
+    connect: Connect,
+    head: Duration,
+    secure: Origins,
+    plain: Origins,
+}
+
+type Origins = Mutex<HashMap<Box<str>, Arc<Connections>>>;
 
 impl Upstream {
     pub(crate) fn new(tls: ClientConfig, timeouts: Timeouts) -> Self {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_keepalive(Some(KEPT));
-        http.set_connect_timeout(Some(timeouts.connect));
-        let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions();
-        let connect = Connect { inner: https.wrap_connector(http), limit: timeouts.connect };
-        let mut builder = Client::builder(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).pool_timer(TokioTimer::new()).pool_idle_timeout(KEPT);
-        builder.http1_max_buf_size(BUFFER);
-        Self(Arc::new(Shared { client: builder.build(connect), head: timeouts.head }))
+        let connect = Connect::new(tls, timeouts.connect);
+        let (secure, plain) = Default::default();
+        let shared = Arc::new(Shared { connect, head: timeouts.head, secure, plain });
+        tokio::spawn(sweep(Arc::downgrade(&shared)));
+        Self { shared, upload: None }
+    }
+
+    /// Waits for the answer to the next request no less long than this upload moves.
+    pub(crate) fn follow(&mut self, upload: Progress) {
+        self.upload = Some(upload);
+    }
+}
+
+impl Shared {
+    fn connections(&self, uri: &Uri) -> Arc<Connections> {
+        let origins = if uri.scheme() == Some(&Scheme::HTTPS) { &self.secure } else { &self.plain };
+        let authority = uri.authority().map_or("", Authority::as_str);
+        let mut origins = locked(origins);
+        if let Some(connections) = origins.get(authority) {
+            return Arc::clone(connections);
+        }
+        let connections = Arc::new(Connections::new(self.connect.clone(), uri));
+        origins.insert(authority.into(), Arc::clone(&connections));
+        connections
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn sweep(shared: Weak<Shared>) {
+    loop {
+        sleep(SWEEP).await;
+        let Some(shared) = shared.upgrade() else { return };
+        for origins in [&shared.secure, &shared.plain] {
+            locked(origins).values().for_each(|connections| connections.sweep());
+        }
     }
 }
 
@@ -65,18 +93,17 @@ impl Service<Request<ReplayBody<Upload>>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<ReplayBody<Upload>>) -> Answer {
-        let upload = request.extensions_mut().remove();
-        let Shared { client, head } = &*self.0;
-        Answer { head: client.request(request), sleep: sleep(*head), upload, limit: *head }
+    fn call(&mut self, request: Request<ReplayBody<Upload>>) -> Answer {
+        let limit = self.shared.head;
+        let head = self.shared.connections(request.uri()).send(request);
+        Answer { head, sleep: sleep(limit), upload: self.upload.clone(), limit }
     }
 }
 
 pin_project! {
     /// The answer's head, or the end of patience: counted from the start, or from when the upload last moved.
     pub(crate) struct Answer {
-        #[pin]
-        head: ResponseFuture,
+        head: Head,
         #[pin]
         sleep: Sleep,
         upload: Option<Progress>,
@@ -89,8 +116,8 @@ impl Future for Answer {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let Poll::Ready(answer) = this.head.poll(cx) {
-            return Poll::Ready(answer.map_err(Failure::from));
+        if let Poll::Ready(answer) = this.head.as_mut().poll(cx) {
+            return Poll::Ready(answer);
         }
         loop {
             ready!(this.sleep.as_mut().poll(cx));
@@ -99,27 +126,5 @@ impl Future for Answer {
                 _ => return Poll::Ready(Err(Failure::Late)),
             }
         }
-    }
-}
-
-/// Connects within a limit: name lookup, TCP and TLS together.
-#[derive(Clone, Debug)]
-pub(crate) struct Connect {
-    inner: HttpsConnector<HttpConnector>,
-    limit: Duration,
-}
-
-impl Service<Uri> for Connect {
-    type Response = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let connected = timeout(self.limit, self.inner.call(target));
-        Box::pin(async move { connected.await? })
     }
 }

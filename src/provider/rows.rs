@@ -44,9 +44,10 @@ const GENERATE: &[Endpoint] = &[
     Endpoint::new("POST", "/models/*:batchEmbedContents"),
 ];
 
-/// What describes a body or chooses its form. No cookies, account selectors, beta switches or tracking.
+/// What describes a body or chooses its form, and `via`, by which a proxy knows that it goes in circles. No cookies,
+/// account selectors, beta switches or tracking.
 const ASKED: &[&str] =
-    &["accept", "accept-encoding", "accept-language", "content-encoding", "content-type", "user-agent"];
+    &["accept", "accept-encoding", "accept-language", "content-encoding", "content-type", "user-agent", "via"];
 
 /// `anthropic-beta` stays out: some of its values open the files and containers of the key's owner.
 const ASKED_ANTHROPIC: &[&str] = &[
@@ -57,6 +58,7 @@ const ASKED_ANTHROPIC: &[&str] = &[
     "content-encoding",
     "content-type",
     "user-agent",
+    "via",
 ];
 
 /// What describes a body. No rate limits, request ids, organisation names or cookies of the key's owner.

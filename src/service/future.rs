@@ -129,7 +129,7 @@ where
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    let next = if job.inspect(settings) { job.seek(settings, now) } else { Next::Inspect };
+    let next = job.begin(settings, now);
     if let Next::Done(answer) = next {
         return Way::Done { answer: Some(answer) };
     }
@@ -190,10 +190,7 @@ where
 {
     loop {
         let next = match stage.as_mut().project() {
-            StageProj::Inspect => {
-                ready!(job.poll_inspect(settings, cx));
-                job.seek(settings, settings.pool.now())
-            }
+            StageProj::Inspect => ready!(job.poll_inspect(settings, cx)),
             StageProj::Wait { waiting, since } => job.waited(settings, ready!(waiting.poll(cx)), *since),
             StageProj::Pause { sleep } => {
                 ready!(sleep.poll(cx));

@@ -17,17 +17,22 @@ use super::refusal::Refusal;
 use super::replay::{Replay, ReplayBody, split};
 use super::{BoxError, Deadline};
 use crate::clock::Timestamp;
-use crate::demand::{Demand, Inspection};
+use crate::demand::{Demand, Inspect, Inspection};
 use crate::guard::guarded;
 use crate::origin::Origin;
 use crate::pool::{Exhausted, Lease, Tried, Waiting};
 use crate::subnet::Subnet;
 
+/// The reason when there is none: the inspector panicked.
+const NOT_JUDGED: &str = "the request could not be judged";
+
 /// Everything about a request that outlives one attempt.
 pub(super) struct Job<B, R: Body> {
     demand: Demand,
+    /// Whether the application said that itself.
+    is_said: bool,
     /// How much of the body the inspector wants to see.
-    inspected: usize,
+    looked: usize,
     pub(super) tried: Tried,
     pub(super) lease: Option<Lease>,
     /// On whose behalf, in a commune.
@@ -70,7 +75,8 @@ where
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
             demand: Demand::default(),
-            inspected: 0,
+            is_said: false,
+            looked: 0,
             tried: Tried::default(),
             lease: None,
             party,
@@ -85,46 +91,55 @@ where
         }
     }
 
-    /// Finds out what the request asks for, if its head tells.
-    pub(super) fn inspect(&mut self, settings: &Settings) -> bool {
-        match self.ask(settings, None) {
-            Inspection::Demand(demand) => {
-                self.ask_for(demand);
-                true
-            }
+    /// Finds out what the request asks for, if its head tells, and looks for a key.
+    pub(super) fn begin(&mut self, settings: &Settings, now: Timestamp) -> Next<R> {
+        let said = self.head.as_mut().and_then(|head| head.extensions.remove());
+        self.is_said = said.is_some();
+        self.demand = said.unwrap_or_default();
+        match self.ask(settings, |inspect, head| inspect.inspect(head, None)) {
             Inspection::NeedsBody(bound) => {
-                self.inspected = bound.min(settings.limits.per_request());
-                false
+                self.looked = bound.min(settings.limits.per_request());
+                Next::Inspect
             }
+            found => self.inspected(settings, found, now),
         }
     }
 
-    /// Finds out what the request asks for, once as much of its body is there as that takes.
-    pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<()> {
-        let body = ready!(self.replay.poll_ahead(cx, self.inspected));
-        let demand = match self.ask(settings, body.as_deref()) {
-            Inspection::Demand(demand) => demand,
-            Inspection::NeedsBody(_) => Demand::default(),
-        };
-        self.ask_for(demand);
-        Poll::Ready(())
+    /// Finds out what the request asks for, once as much of its body is there as that takes, and looks for a key.
+    pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
+        let body = ready!(self.replay.poll_ahead(cx, self.looked));
+        let found = self.ask(settings, |inspect, head| match &body {
+            Some(body) => inspect.inspect(head, Some(body)),
+            None => inspect.too_long(head),
+        });
+        Poll::Ready(self.inspected(settings, found, settings.pool.now()))
     }
 
-    /// In a commune the caller is who presents the key, whatever else is said.
-    fn ask_for(&mut self, demand: Demand) {
-        let caller = self.party.as_ref().map(Party::caller);
-        self.demand = caller.map_or(demand.clone(), |caller| demand.caller(caller));
+    /// Goes on with what an inspection came to. What the application said itself counts for more, but for a refusal.
+    fn inspected(&mut self, settings: &Settings, found: Inspection, now: Timestamp) -> Next<R> {
+        match found {
+            Inspection::Refuse(reason) => {
+                return Next::Done(Refusal::Denied(reason).response(settings.pool.provider()));
+            }
+            Inspection::Demand(demand) if !self.is_said => self.demand = demand,
+            Inspection::Demand(_) | Inspection::NeedsBody(_) => (),
+        }
+        if let Some(party) = &self.party {
+            self.demand = std::mem::take(&mut self.demand).caller(party.caller());
+        }
+        self.seek(settings, now)
     }
 
-    /// What the application said, or what the inspector finds. One that panics finds nothing.
-    fn ask(&mut self, settings: &Settings, body: Option<&[u8]>) -> Inspection {
-        let said = self.head.as_mut().and_then(|head| head.extensions.remove());
-        let found = match (said, settings.inspect.as_deref(), &self.head) {
-            (Some(demand), ..) => Some(Inspection::Demand(demand)),
-            (None, Some(inspect), Some(head)) => guarded(|| inspect.inspect(head, body)),
-            _ => None,
-        };
-        found.unwrap_or_else(|| Inspection::Demand(Demand::default()))
+    /// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
+    fn ask(&self, settings: &Settings, question: impl FnOnce(&dyn Inspect, &Parts) -> Inspection) -> Inspection {
+        let nothing = || Inspection::Demand(Demand::default());
+        let (Some(inspect), Some(head)) = (settings.inspect.as_deref(), &self.head) else { return nothing() };
+        let may_refuse = guarded(|| inspect.may_refuse()).unwrap_or(true);
+        if self.is_said && !may_refuse {
+            return nothing();
+        }
+        let otherwise = || if may_refuse { Inspection::Refuse(NOT_JUDGED.into()) } else { nothing() };
+        guarded(|| question(inspect, head)).unwrap_or_else(otherwise)
     }
 
     /// Looks for a key: takes it, waits for it, or gives up.

@@ -81,7 +81,8 @@ impl KeyCommuneLayer {
         self.with(|settings| settings.never_sent = recognise)
     }
 
-    /// How a request's demand is found out. Default: not at all; any key serves any request, and nothing is read.
+    /// How a request's demand is found out, and whether it may be served at all. Default: not at all; any key serves any
+    /// request, and nothing is read.
     #[must_use]
     pub fn inspect(self, inspect: impl Inspect + 'static) -> Self {
         self.with(|settings| settings.inspect = Some(Arc::new(inspect)))

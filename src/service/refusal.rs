@@ -15,7 +15,7 @@ use crate::provider::Provider;
 use crate::slot::SlotError;
 
 /// Why the layer answered by itself. Found in the extensions of its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
     /// 421: the request names another origin than the pool's.
@@ -27,6 +27,9 @@ pub enum Refusal {
     /// 400: two readers could read the path differently.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// 400: the layer's inspector does not let the request through, and this is why.
+    #[error("{0}")]
+    Denied(Box<str>),
     /// 501: a tunnel would outlive the key's lease.
     #[error("CONNECT and Upgrade are not supported")]
     Upgrade,
@@ -79,7 +82,9 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::WrongOrigin | Self::NoOrigin => StatusCode::MISDIRECTED_REQUEST,
-            Self::Path(_) | Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => StatusCode::BAD_REQUEST,
+            Self::Path(_) | Self::Denied(_) | Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => {
+                StatusCode::BAD_REQUEST
+            }
             Self::NoCredential => StatusCode::UNAUTHORIZED,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooOften { .. } | Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
@@ -95,6 +100,7 @@ impl Refusal {
             Self::WrongOrigin => "wrong_origin",
             Self::NoOrigin => "no_origin",
             Self::Path(_) => "ambiguous_path",
+            Self::Denied(_) => "request_not_allowed",
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
             Self::Refused => "keys_refused",

@@ -71,7 +71,7 @@ async fn attack_18_our_own_answers_hold_no_part_of_a_key() {
         for uri in ["https://api.openai.com/v1/chat", "https://api.openai.com/../x", "/v1/chat"] {
             let got = fetch(&client, crate::support::to(uri, &[], Stepped::full("x"))).await;
             assert!(got.refusal.is_some(), "{uri}");
-            assert_clean(format!("{got:?} {} {}", got.text(), got.refusal.unwrap()).as_bytes(), &key(0), uri);
+            assert_clean(format!("{got:?} {} {}", got.text(), got.refusal.clone().unwrap()).as_bytes(), &key(0), uri);
         }
     }
 }

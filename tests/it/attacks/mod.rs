@@ -38,7 +38,8 @@
 //! | 53 ids, 55 cut cache keys | `secrets::attack_55_…`; ids as credentials: later issue (commune) |
 //! | 57 unbounded maps | bounded by construction: a private pool maps its own keys only |
 //! | 58 giant bodies | `limits::attack_58_…`, `service::replay` |
-//! | 59, 60 JSON bombs, model routing | later issue |
+//! | 59 JSON bombs | `json::attack_59_…`, `rules::attack_59_…` |
+//! | 60 model routing | `json::attack_60_…`, `rules::attack_60_…`, `service::inspect`, `proxy::models` |
 //! | 61, 62 slow peers | proxy |
 //! | 63 retry storm | `service::budget::i23_attack_63_…` |
 //! | 64 double billing | `limits::attack_64_…` |

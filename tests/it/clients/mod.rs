@@ -6,7 +6,7 @@ mod redirects;
 mod server;
 mod streaming;
 mod texts;
-mod tls;
+pub(crate) mod tls;
 mod unreachable;
 
 use std::error::Error;

@@ -46,7 +46,7 @@ impl Listener for Tls {
 }
 
 /// Serves `https` with a certificate of its own, and offers these protocols. Its port and its certificate.
-async fn serve(protocols: &[&str]) -> (u16, String) {
+pub(crate) async fn serve(protocols: &[&str]) -> (u16, String) {
     let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let private = PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into();
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));

@@ -15,7 +15,7 @@ use crate::support::{Stepped, assert_idle, key, keys, ok, revoked, secs, throttl
 async fn without_a_key_nobody_is_served() {
     let world = World::new(2);
     let got = world.send(to(CHAT, &[], Stepped::full("{}"))).await;
-    assert_eq!((got.status.as_u16(), got.refusal), (401, Some(Refusal::NoCredential)));
+    assert_eq!((got.status.as_u16(), got.refusal.clone()), (401, Some(Refusal::NoCredential)));
     assert_eq!(got.header("www-authenticate"), Some("Bearer"));
     assert_eq!(world.upstream.count(), 0);
 }
@@ -245,7 +245,10 @@ async fn each_presented_key_comes_as_often_as_the_rules_say() {
         let from = world.upstream.count();
         assert_eq!(world.chat(number).await.status, 200);
         let got = world.chat(number).await;
-        assert_eq!((got.told(), got.refusal), ((429, Some("2")), Some(Refusal::TooOften { retry_after: secs(2) })));
+        assert_eq!(
+            (got.told(), got.refusal.clone()),
+            ((429, Some("2")), Some(Refusal::TooOften { retry_after: secs(2) }))
+        );
         world.pass(1);
         assert_eq!(world.chat(number).await.told(), (429, Some("1")), "what is refused moves nothing");
         world.pass(1);

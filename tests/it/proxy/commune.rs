@@ -74,3 +74,16 @@ async fn callers_that_come_too_often_are_told_when_to_come_back() {
     assert_eq!(ask(proxy.address, CHAT, &bearer(1), "{}").await.status, 200, "another caller");
     assert_eq!(provider.seen().len(), 3);
 }
+
+#[tokio::test]
+async fn a_commune_that_leads_to_itself_ends_there() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (listen, upstream) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let arguments = ["serve", "--listen", &listen, "--upstream", &upstream, "--mode", "commune"];
+    let keys: Vec<_> = (0..4).flat_map(|number| ["--key".to_owned(), key(number)]).collect();
+    let arguments: Vec<_> = arguments.into_iter().chain(keys.iter().map(String::as_str)).collect();
+    let proxy = Proxy::start(super::program::command(&arguments)).await;
+    for _ in 0..10 {
+        assert_eq!(ask(proxy.address, CHAT, &bearer(0), "{}").await.status, 508);
+    }
+}

@@ -5,12 +5,14 @@
 
 mod caller;
 mod commune;
+mod connections;
 mod credentials;
 mod failures;
 mod floods;
 mod framing;
 mod leaving;
 mod load;
+mod models;
 mod program;
 mod provider;
 mod sdk;

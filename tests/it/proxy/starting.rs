@@ -40,13 +40,6 @@ async fn wrong_options_are_told_in_one_line() {
         (&format!("{base} --key= --key {KEY}"), "--key number 1: the key is empty"),
         (&format!("{base} --key {KEY}\u{e9}"), "at byte 26"),
         (&format!("{base} --key {KEY} --mode other"), "private, commune"),
-        (&format!("{base} --proxy-key-env DOOR"), "keys of their own"),
-        (&format!("{base} --max-keys 0"), "--max-keys"),
-        (&format!("{base} --rate-per-caller often"), "1/2s"),
-        (&format!("{base} --rate-per-caller 0/2s"), "1 or more"),
-        (&format!("{base} --rate-per-caller 1/0s"), "longer than 0s"),
-        (&format!("{base} --burst 2"), "--rate-per-caller"),
-        (&format!("{base} --trusted-proxy 10.0.0.1/8"), "--trusted-proxy"),
         (&format!("{base} --key {KEY} --provider nobody"), "openai, anthropic, gemini"),
         (&format!("{base} --key {KEY} --head-timeout soon"), "--head-timeout"),
         (&format!("{base} --key {KEY} --idle-timeout 0s"), "longer than 0s"),
@@ -58,6 +51,7 @@ async fn wrong_options_are_told_in_one_line() {
         (&format!("{base} --key {KEY} --proxy-key-env EMPTY"), "EMPTY: the key is empty"),
         (&format!("{base} --key {KEY} --proxy-key-env SHORT"), "16 or more"),
         (&format!("{base} --key {KEY} --proxy-key-env KNOWN"), "easy to guess"),
+        (&format!("{base} --key {KEY} --allow-model ^gpt-("), "--allow-model: Invalid regex pattern: ^gpt-( (unclosed"),
         (&format!("{base} --key {KEY} --ca-file /nonexistent.pem"), "/nonexistent.pem"),
         (&format!("{base} --key {KEY} --ca-file /dev/null"), "no certificate"),
         (&format!("{base} --keys-file /nonexistent"), "/nonexistent"),
@@ -109,6 +103,22 @@ async fn keys_in_a_file_are_told_by_their_line() {
         assert!(text.contains(says), "{index}: {text}");
     }
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn wrong_options_of_a_commune_too() {
+    let base = "serve --upstream https://api.example";
+    for (arguments, says) in [
+        ("--proxy-key-env DOOR", "keys of their own"),
+        ("--max-keys 0", "--max-keys"),
+        ("--rate-per-caller often", "1/2s"),
+        ("--rate-per-caller 0/2s", "1 or more"),
+        ("--rate-per-caller 1/0s", "longer than 0s"),
+        ("--burst 2", "--rate-per-caller"),
+        ("--trusted-proxy 10.0.0.1/8", "--trusted-proxy"),
+    ] {
+        check(&format!("{base} {arguments}"), says).await;
+    }
 }
 
 #[tokio::test]

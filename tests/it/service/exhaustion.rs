@@ -23,7 +23,7 @@ async fn resting() -> (KeyPool, Upstream) {
         answer(429, if seen.key() == key(0) { &long } else { &short }, "its own words")
     });
     let got = fetch(&client(&pool, &upstream), post("x")).await;
-    assert_eq!((got.told(), got.text().as_str(), got.refusal), ((429, Some("7")), "its own words", None));
+    assert_eq!((got.told(), got.text().as_str(), got.refusal.clone()), ((429, Some("7")), "its own words", None));
     assert_eq!((got.header("retry-after-ms"), got.header("x-ms-retry-after-ms")), (None, None));
     assert_eq!(upstream.count(), 2);
     (pool, upstream)
@@ -87,7 +87,7 @@ async fn i14_without_a_key_that_will_come_back_it_is_503() {
     let upstream = Upstream::in_turn(|_| revoked());
     for _ in 0..2 {
         let got = fetch(&client(&pool, &upstream), post("x")).await;
-        assert_eq!((got.told(), got.refusal), ((503, None), Some(Refusal::Exhausted { retry_after: None })));
+        assert_eq!((got.told(), got.refusal.clone()), ((503, None), Some(Refusal::Exhausted { retry_after: None })));
     }
     assert_eq!((upstream.count(), pool.snapshot().members[0].state), (1, State::Retired));
     let got = fetch(&client(&timed(0), &upstream), post("x")).await;

@@ -69,7 +69,7 @@ async fn i1_a_layer_that_rebases_serves_its_own_origin_only() {
 async fn i1_a_request_without_an_origin_is_told_of_rebase() {
     let upstream = Upstream::in_turn(|_| ok());
     let got = fetch(&client(&timed(1), &upstream), to("/v1/models", &[], Stepped::full(""))).await;
-    assert_eq!((got.status.as_u16(), got.refusal), (421, Some(Refusal::NoOrigin)));
+    assert_eq!((got.status.as_u16(), got.refusal.clone()), (421, Some(Refusal::NoOrigin)));
     assert!(got.text().contains("rebase()"), "{}", got.text());
     assert_eq!(upstream.count(), 0, "never a silent pass without a key");
 }

@@ -88,7 +88,7 @@ async fn i18_an_answer_that_is_encoded_all_the_same_becomes_502() {
         let client = KeyCommuneLayer::new(pool.clone()).scrub().layer(upstream);
         let response = send(&client, post("x")).await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{encoding}");
-        let refusal = response.extensions().get().copied();
+        let refusal = response.extensions().get().cloned();
         assert_eq!(refusal, (status == 502).then_some(Refusal::Encoded));
         drop(response);
         assert_idle(&pool);

@@ -84,7 +84,7 @@ pub(crate) async fn read<R: Body<Error = Oops> + Unpin>(response: Response<Respo
         status: head.status,
         headers: head.headers,
         served: body.served().copied(),
-        refusal: head.extensions.get().copied(),
+        refusal: head.extensions.get().cloned(),
         body: Vec::new(),
         trailers: None,
         broken: None,

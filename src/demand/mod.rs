@@ -1,5 +1,7 @@
 //! What a request asks of a key, and how that is found out.
 
+pub mod json;
+
 use std::fmt;
 
 use http::request::Parts;
@@ -75,16 +77,33 @@ pub enum Inspection {
     Demand(Demand),
     /// It cannot be told without the body: up to this many bytes of it are collected, and the question is asked again.
     NeedsBody(usize),
+    /// The request must not be served, and why. It is answered with 400, before a key is chosen; the reason is for the
+    /// caller to read.
+    Refuse(Box<str>),
 }
 
 /// Finds out what a request asks for. Implemented for closures.
 ///
-/// It is asked first with the head alone. If it needs the body, it is asked once more with as many bytes as it wanted,
-/// or with the whole body if that is shorter; a body beyond the bound comes as `None`, and whatever is answered
-/// then, [`Inspection::NeedsBody`] again included, counts.
+/// It is asked first with the head alone. If it needs the body, it is asked once more with the whole of it; for a body
+/// beyond the bound, [`too_long`](Self::too_long) is asked. Whatever is answered then, [`Inspection::NeedsBody`] again
+/// included, counts.
+///
+/// The head is what is about to be sent, without a credential.
 pub trait Inspect: Send + Sync {
     /// What the request asks for, as far as it can be told from its head and what is known of its body.
     fn inspect(&self, head: &Parts, body: Option<&[u8]>) -> Inspection;
+
+    /// The same for a body that is beyond the bound, or did not arrive whole. Default: what the head alone tells.
+    fn too_long(&self, head: &Parts) -> Inspection {
+        self.inspect(head, None)
+    }
+
+    /// Whether requests may be refused, so that none may pass unseen: it is then asked also where the application has
+    /// put a [`Demand`] into the request's extensions, which still counts as the demand; and a request on which it
+    /// panics is refused. Default: no.
+    fn may_refuse(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(&Parts, Option<&[u8]>) -> Inspection + Send + Sync> Inspect for F {
