@@ -5,6 +5,7 @@
 
 mod caller;
 mod commune;
+#[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
 mod connections;
 mod credentials;
 mod failures;

@@ -11,7 +11,7 @@ use crate::support::{Stepped, answer, ok, to};
 async fn a07_3_without_a_key_the_answer_is_401() {
     let world = commune(1);
     let got = send(&world, to(CHAT, &[], Stepped::full("{}"))).await;
-    assert_eq!((got.status.as_u16(), got.refusal), (401, Some(Refusal::NoCredential)));
+    assert_eq!((got.status.as_u16(), &got.refusal), (401, &Some(Refusal::NoCredential)));
     assert!(got.json()["error"]["message"].is_string(), "in the provider's shape");
 }
 

@@ -3,6 +3,7 @@
 
 mod a06_credentials;
 mod a07_pipeline;
+mod a08_rules;
 mod a09_rate;
 mod a10_forwarding;
 mod a11_life_cycle;
