@@ -46,6 +46,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// | every call goes with every key | only calls that leave nothing behind, with the headers they need | I17 |
 /// | any text in `Authorization` is a key | a bearer token is, or what stands where clients put keys | I2 |
 /// | `GET /models` comes from a cache, without a key | there is no cache | I17 |
+/// | the limit comes before the length, and a flood of keys lifts it | neither | I19 |
 /// | `X-Forwarded-Host` gets 400 | it is removed | I2 |
 /// | bodies are collected, parsed and written anew | they pass as they are | I10 |
 /// | redirects are followed | they go to the caller | I1 |

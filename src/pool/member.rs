@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::shared::Shared;
 use super::signals::Signals;
+use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -19,9 +20,6 @@ use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
 const KEPT_SCRUBBERS: u32 = 4_096;
-
-/// The part of a member's `day` that counts uses.
-const DAYS_USES: u64 = (1 << 48) - 1;
 
 /// A key to be put into a pool, with what is known about it.
 ///
@@ -95,8 +93,7 @@ pub(crate) struct Member {
     scrubber: OnceLock<Scrubber>,
     /// Uses in the word that were none.
     skipped: AtomicU64,
-    /// A day's number, of 16 bits, and the uses before it, of 48.
-    day: AtomicU64,
+    today: Today,
     /// How often its owner comes.
     pub(super) gate: Gate,
     /// The subnet of the caller that it served last; 0 if none is known.
@@ -120,7 +117,7 @@ impl Member {
             key,
             scrubber: OnceLock::new(),
             skipped: AtomicU64::new(0),
-            day: AtomicU64::new(0),
+            today: Today::new(),
             gate: Gate::default(),
             client: AtomicU64::new(0),
         }
@@ -162,22 +159,10 @@ impl Member {
         self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
     }
 
-    /// Requests that it has served since midnight UTC, or serves. Who asks seldom may be told less, by the uses of half
-    /// a minute after midnight.
+    /// Requests that it has served since midnight UTC, or serves: to the last one where somebody asks as often as it is
+    /// used; else those of the first half minute may be missing.
     pub(super) fn uses_today(&self, now: Timestamp) -> u64 {
-        let uses = self.uses();
-        uses.saturating_sub(self.uses_before_today(now, uses))
-    }
-
-    /// The first to ask in a day says how many they are. The member asks itself whenever it is used in a new window.
-    fn uses_before_today(&self, now: Timestamp, uses: u64) -> u64 {
-        let (today, written) = (u64::from(now.day() & 0xFFFF), self.day.load(Ordering::Relaxed));
-        if written >> 48 == today {
-            return written & DAYS_USES;
-        }
-        let day = today << 48 | uses & DAYS_USES;
-        let _ = self.day.compare_exchange(written, day, Ordering::Relaxed, Ordering::Relaxed);
-        uses
+        self.today.part_of(self.uses(), now)
     }
 
     /// Counts the member among those that were used of late.
@@ -186,8 +171,8 @@ impl Member {
         let window = window(now);
         if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
             signals.note_used(window);
-            // This one has been counted already.
-            self.uses_before_today(now, self.uses().saturating_sub(1));
+            // The present use is of today, and has been counted already.
+            self.today.part_of(self.uses().saturating_sub(1), now);
         }
     }
 

@@ -20,6 +20,7 @@ mod roster;
 mod shared;
 mod signals;
 mod snapshot;
+mod today;
 mod tried;
 mod view;
 mod waiting;

@@ -8,7 +8,8 @@ use key_commune::provider::Provider;
 use key_commune::{Refusal, preset};
 
 use crate::support::{
-    CHAT, Seen, Stepped, Upstream, answer, client, fetch, key, keys, ok, post, revoked, secs, throttled, to, tokio_clock,
+    CHAT, Seen, Stepped, Upstream, answer, client, fetch, key, keys, ok, post, revoked, secs, throttled, to,
+    tokio_clock,
 };
 
 fn pool(preset: fn(Provider) -> Builder, count: usize) -> KeyPool {

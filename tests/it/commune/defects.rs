@@ -9,16 +9,21 @@
 //! (`attribution::k_concurrent_failures_are_one_strike`); 21, `X-Forwarded-Host` (`conformance`, A7 7); 23, headers that tell
 //! about people (`hygiene`); 32, latecomers (`membership::late_members_are_not_everybodys_choice`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
-use key_commune::Refusal;
 use key_commune::health::State;
 use key_commune::pool::{Commune, KeyPool};
 use key_commune::provider::Provider;
+use key_commune::rate::Rate;
+use key_commune::rules::Rules;
+use key_commune::subnet::Subnet;
+use key_commune::{KeyCommuneLayer, Refusal};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tower::Layer;
 
 use super::{World, chat, is_one_of, number};
 use crate::support::{
@@ -26,20 +31,21 @@ use crate::support::{
 };
 
 /// Ways in which an answer can turn a key down.
-fn refusals() -> [(u16, fn() -> Response<Stepped>); 4] {
-    [
-        (401, revoked),
-        (402, || answer(402, &[], "")),
-        (403, || answer(403, &[], r#"{"error":{"message":"no","code":"invalid_api_key"}}"#)),
-        (429, throttled),
-    ]
+const REFUSALS: [u16; 4] = [401, 402, 403, 429];
+
+fn refusal(status: u16) -> Response<Stepped> {
+    match status {
+        401 => revoked(),
+        403 => answer(403, &[], r#"{"error":{"message":"no","code":"invalid_api_key"}}"#),
+        status => answer(status, &[], ""),
+    }
 }
 
 #[tokio::test]
 async fn defect_03_a_key_that_was_revoked_or_has_no_credit_is_no_ticket_and_is_dealt_to_nobody() {
-    for (status, refuse) in refusals() {
+    for status in REFUSALS {
         let world = World::new(3);
-        world.answers(move |seen| if is_one_of(seen, &[0]) { refuse() } else { ok() });
+        world.answers(move |seen| if is_one_of(seen, &[0]) { refusal(status) } else { ok() });
         for _ in 0..10 {
             assert_eq!(world.chat(1).await.status, 200, "{status}");
             world.chat(0).await;
@@ -57,9 +63,9 @@ async fn defect_03_a_key_that_was_revoked_or_has_no_credit_is_no_ticket_and_is_d
 
 #[tokio::test]
 async fn defect_04_nobody_gets_the_failure_of_a_key_that_is_not_theirs() {
-    for (status, refuse) in refusals() {
+    for status in REFUSALS {
         let world = World::new(4);
-        world.answers(move |seen| if is_one_of(seen, &[0]) { refuse() } else { ok() });
+        world.answers(move |seen| if is_one_of(seen, &[0]) { refusal(status) } else { ok() });
         for caller in [1, 2, 3].into_iter().cycle().take(60) {
             assert_eq!(world.chat(caller).await.status, 200, "{status}");
             world.pass(61);
@@ -231,7 +237,11 @@ async fn defect_17_hints_are_obeyed_and_capped_and_so_are_rests() {
         world.chat(0).await;
     }
     let member = world.member(0).unwrap();
-    assert_eq!((member.throttles, member.until.unwrap() - world.pool.now()), (2_000, secs(3_600)), "it reached infinity");
+    assert_eq!(
+        (member.throttles, member.until.unwrap() - world.pool.now()),
+        (2_000, secs(3_600)),
+        "it reached infinity"
+    );
 }
 
 #[tokio::test]
@@ -262,6 +272,73 @@ async fn defect_18_a_key_that_was_retired_does_not_come_back_as_if_nothing_had_b
         assert_eq!(world.chat(0).await.status, 200);
         assert_eq!((world.state(0), world.member(0).unwrap().retirements), (State::Active, round));
     }
+}
+
+fn limited(count: usize) -> World {
+    let rules = Commune::default().rate(Rate::new(secs(2)));
+    World::with(KeyPool::builder(Provider::OPENAI).commune(rules).keys(keys(count)))
+}
+
+#[tokio::test]
+async fn defect_19_junk_keys_lift_nobodys_limit_and_are_held_to_it_themselves() {
+    let world = limited(2);
+    for (caller, status) in [(0, 200), (7, 401)] {
+        world.refuses(&[7]);
+        assert_eq!(world.chat(caller).await.status.as_u16(), status);
+        for junk in 1_000..1_500 {
+            world.chat(junk).await;
+        }
+        let got = world.chat(caller).await;
+        assert_eq!(got.told(), (429, Some("2")), "max_keys of them pushed it out; and it was told no time");
+        assert!(matches!(got.refusal, Some(Refusal::TooOften { .. })));
+        world.pass(2);
+    }
+}
+
+#[tokio::test]
+async fn defect_19_what_cannot_be_a_key_is_not_counted_as_one() {
+    let world = limited(1);
+    for _ in 0..3 {
+        let got = world.send(to(super::CHAT, &[("authorization", "Bearer short")], Stepped::full("{}"))).await;
+        assert_eq!((got.status.as_u16(), got.refusal), (400, Some(Refusal::KeyTooShort)), "the limit came first");
+    }
+}
+
+#[tokio::test]
+async fn defect_20_no_text_of_a_callers_is_kept_as_its_subnet() {
+    let world = World::new(1);
+    for said in ["1.2.3.4", "2001:db8::1", &"x".repeat(300)] {
+        let mut request = chat(0);
+        request.headers_mut().insert("x-forwarded-for", said.parse().unwrap());
+        world.send(request).await;
+        assert_eq!(world.member(0).unwrap().last_client, None, "only the application knows whom to believe");
+    }
+    let mut request = chat(0);
+    request.extensions_mut().insert(Subnet::from("2001:db8:1:2::3".parse::<IpAddr>().unwrap()));
+    world.send(request).await;
+    assert_eq!(world.member(0).unwrap().last_client.unwrap().to_string(), "2001:db8:1::/48");
+}
+
+#[tokio::test]
+async fn defect_24_no_second_field_array_or_line_gets_past_a_rule() {
+    let bodies = [
+        r#"{"model":"x:free","models":["openai/gpt-4"]}"#,
+        r#"{"model":["gpt-4","x:free"]}"#,
+        "{\"model\":\"gpt-4\\nx:free\"}",
+        r#"{"model":"x:free","model":"gpt-4"}"#,
+    ];
+    let world = World::new(1);
+    let rules = Rules::new().body("model", ":free$").unwrap();
+    let client = KeyCommuneLayer::new(world.pool.clone()).inspect(rules).layer(world.upstream.clone());
+    for body in bodies {
+        let mut request = chat(0);
+        *request.body_mut() = Stepped::full(body);
+        let got = fetch(&client, request).await;
+        assert_eq!((got.status.as_u16(), world.upstream.count()), (400, 0), "{body}");
+    }
+    let mut request = chat(0);
+    *request.body_mut() = Stepped::full(r#"{"model":"x:free"}"#);
+    assert_eq!(fetch(&client, request).await.status, 200);
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ async fn a06_1_i2_keys_are_read_where_client_libraries_put_them() {
 async fn a06_2_and_3_i2_i19_what_callers_say_of_their_address_is_neither_believed_nor_kept() {
     let world = commune(1);
     for name in ["x-forwarded-for", "x-real-ip", "forwarded"] {
-        let request = to(CHAT, &[("authorization", &format!("Bearer {}", key(0))), (name, "1.2.3.4")], Stepped::full("{}"));
+        let request =
+            to(CHAT, &[("authorization", &format!("Bearer {}", key(0))), (name, "1.2.3.4")], Stepped::full("{}"));
         assert_eq!(send(&world, request).await.status, 200);
     }
     let snapshot = serde_json::to_string(&world.pool.snapshot()).unwrap();

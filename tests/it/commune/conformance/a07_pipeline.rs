@@ -28,7 +28,11 @@ async fn a07_5_keys_have_16_to_256_characters() {
         let bearer = format!("Bearer {}", "k".repeat(length));
         let got = send(&world, to(CHAT, &[("authorization", &bearer)], Stepped::full("{}"))).await;
         let message = got.json()["error"]["message"].as_str().map(str::to_owned);
-        assert_eq!((got.status.as_u16(), message.as_deref()), (if text.is_some() { 400 } else { 200 }, text), "{length}");
+        assert_eq!(
+            (got.status.as_u16(), message.as_deref()),
+            (if text.is_some() { 400 } else { 200 }, text),
+            "{length}"
+        );
     }
 }
 
@@ -175,7 +179,10 @@ async fn b_max_keys_2_with_2_keys_lets_the_call_pass_and_the_key_not_in() {
     for (most, joins) in [(2, false), (3, true)] {
         let world = World::by_its_own_rules(builder(2).max_keys(most));
         assert_eq!(chat(&world, 9).await.status, 200);
-        assert_eq!((world.member(9).is_some(), world.pool.snapshot().members.len()), (joins, if joins { 3 } else { 2 }));
+        assert_eq!(
+            (world.member(9).is_some(), world.pool.snapshot().members.len()),
+            (joins, if joins { 3 } else { 2 })
+        );
     }
     let world = commune(200);
     chat(&world, 900).await;

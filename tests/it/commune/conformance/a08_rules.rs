@@ -6,7 +6,7 @@ use tower::Layer;
 
 use super::super::{World, chat};
 use super::commune;
-use crate::support::{Got, Stepped, fetch, to};
+use crate::support::{Got, Stepped, fetch, secs, to};
 
 /// A chat of caller 0 with this body, through the shipped rule.
 async fn judged(world: &World, body: &'static str) -> Got {
@@ -56,4 +56,13 @@ async fn a07_3_5_8_the_key_is_looked_at_before_the_rules() {
     assert_eq!(got.refusal, Some(Refusal::NoCredential));
     let got = through(&world, to(super::super::CHAT, &[("authorization", "Bearer short")], Stepped::full("{}"))).await;
     assert_eq!(got.refusal, Some(Refusal::KeyTooShort));
+}
+
+#[tokio::test]
+async fn a07_4_8_a_request_that_breaks_the_rules_counts_against_the_rate() {
+    let world = commune(1);
+    assert_eq!(judged(&world, "{}").await.status, 400);
+    world.clock.pass(secs(1));
+    let got = world.chat(0).await;
+    assert_eq!(got.told(), (429, Some("1")));
 }

@@ -99,7 +99,8 @@ async fn a10_2_several_values_of_a_header_pass() {
 
 #[tokio::test]
 async fn a10_3_i10_bodies_go_up_byte_for_byte() {
-    for body in ["{ \"a\" : 9007199254740993,\n \"a\":1.0, \"b\":\"\\u00e9\" }", "false", "0", "null", "\"\"", "{", ""] {
+    for body in ["{ \"a\" : 9007199254740993,\n \"a\":1.0, \"b\":\"\\u00e9\" }", "false", "0", "null", "\"\"", "{", ""]
+    {
         let world = commune(1);
         let mut request = super::super::chat(0);
         *request.body_mut() = Stepped::full(body);
@@ -147,7 +148,9 @@ async fn a10_6_i10_bodies_come_down_byte_for_byte() {
 #[tokio::test]
 async fn a10_6_i10_bodies_come_down_as_they_arrive() {
     let world = commune(1);
-    world.answers(|_| streamed(200, &[("content-type", "text/plain")], Stepped::chunks(["one", "two"]).then(Step::Hang)));
+    world.answers(|_| {
+        streamed(200, &[("content-type", "text/plain")], Stepped::chunks(["one", "two"]).then(Step::Hang))
+    });
     let response = crate::support::send(&client(&world.pool, &world.upstream), super::super::chat(0)).await.unwrap();
     let first = http_body_util::BodyExt::frame(&mut response.into_body()).await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), "one", "it waited for the end");

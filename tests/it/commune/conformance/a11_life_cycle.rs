@@ -73,7 +73,11 @@ async fn a11_429_blocks_for_1_2_4_minutes_without_a_cap_and_the_fifteenth_retire
     world.answers(|_| answer(429, &[JSON, ("retry-after", "7")], "{}"));
     for strike in 1..15 {
         assert_eq!(chat(&world, 0).await.status, 429);
-        assert_eq!((strikes(&world, 0), rest(&world, 0)), ((strike, 0), secs(60 << (strike - 1))), "no hint, no jitter");
+        assert_eq!(
+            (strikes(&world, 0), rest(&world, 0)),
+            ((strike, 0), secs(60 << (strike - 1))),
+            "no hint, no jitter"
+        );
     }
     chat(&world, 0).await;
     assert_eq!((world.state(0), strikes(&world, 0)), (State::Retired, (15, 0)));

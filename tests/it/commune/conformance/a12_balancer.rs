@@ -103,7 +103,10 @@ async fn a12_1_only_available_keys_are_in_the_list() {
     }
     let shares = counts(&world, 6, 40).await;
     assert_eq!((shares[2], shares[3]), (0, 0));
-    assert!([0, 1, 4, 5].iter().all(|&key| (8..=12).contains(&shares[key])), "their neighbours take no more: {shares:?}");
+    assert!(
+        [0, 1, 4, 5].iter().all(|&key| (8..=12).contains(&shares[key])),
+        "their neighbours take no more: {shares:?}"
+    );
 }
 
 #[tokio::test]

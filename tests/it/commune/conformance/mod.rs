@@ -1,5 +1,9 @@
 //! The predecessor's behaviour, row by row, on the pool that has its numbers. A test is named for its row; one that shows
 //! a deliberate difference also for the invariant that asks for it.
+//!
+//! Its own test cases are among them. Elsewhere are those of its key validator (`rules`, but for the lengths: A7 5), of its
+//! subnets (`subnet`) and of its header lists in detail (`service/hygiene`). Its caches of keys and of counts have no
+//! counterpart: what the pool knows is what it decides by.
 
 mod a06_credentials;
 mod a07_pipeline;
