@@ -37,7 +37,7 @@ impl Keys {
     }
 
     fn with(builder: Builder, count: usize) -> Self {
-        let pool = builder.seed(7).build().unwrap();
+        let pool = builder.build().unwrap();
         let texts = (0..count).map(|number| Key::new(key(number)).unwrap());
         let ids = pool.extend(texts).unwrap();
         Self { pool, ids, resting: 0 }

@@ -167,7 +167,7 @@ impl Shared {
         let member = |cell: &Option<Cell>| cell.as_ref().map(|cell| Arc::clone(&cell.member));
         let mut roster = Roster::new(ledger.cells.iter().map(member).collect());
         if self.commune.is_some() {
-            roster = roster.indexed();
+            roster = roster.indexed(&self.keyed);
         }
         let roster = Arc::new(roster);
         ledger.mark_all(&roster);

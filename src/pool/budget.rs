@@ -21,13 +21,14 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Takes one repeat out of the budget, if it has one, `requests` having been made in all by `now`.
+    /// Takes one repeat out of the budget, if it has one, `requests` having been made in all by `now`. A count that falls
+    /// back earns nothing until it has caught up.
     pub(super) fn draw(&mut self, requests: u64, now: Timestamp) -> bool {
         let earned = requests.saturating_sub(self.requests) as f64 * PER_REQUEST;
         // A pool's first draw finds what one second earns.
         let waited = if self.at == Timestamp::ZERO { 1.0 } else { (now - self.at).as_secs_f64() };
         self.balance = (self.balance + earned + waited * PER_SECOND).min(MOST);
-        (self.requests, self.at) = (requests, now);
+        (self.requests, self.at) = (self.requests.max(requests), now);
         let enough = self.balance >= 1.0;
         if enough {
             self.balance -= 1.0;
@@ -53,5 +54,13 @@ mod tests {
         }
         assert!(repeats <= requests / 5 + 10 * 61, "{repeats} repeats of {requests} requests");
         assert!(repeats >= requests / 5, "{repeats} repeats of {requests} requests");
+    }
+
+    #[test]
+    fn a_count_that_falls_back_earns_nothing_twice() {
+        let mut budget = Budget { at: Timestamp::ZERO + Duration::from_secs(1), ..Budget::default() };
+        let now = budget.at;
+        let drawn = [100, 0, 100].map(|requests| (0..30).filter(|_| budget.draw(requests, now)).count());
+        assert_eq!(drawn, [20, 0, 0]);
     }
 }

@@ -1,9 +1,10 @@
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::admin::PoolError;
-use super::commune::{self, Commune};
+use super::commune::{self, Allowed, Commune};
 use super::ledger::Ledger;
 use super::random::Random;
 use super::roster::Roster;
@@ -41,7 +42,7 @@ pub struct Builder {
     penalties: Penalties,
     clock: Arc<dyn Clock>,
     pepper: Pepper,
-    seed: u64,
+    seed: Option<u64>,
     max_keys: Option<usize>,
     max_waiting: usize,
     keys: Vec<Key>,
@@ -56,7 +57,7 @@ impl Builder {
             penalties: Penalties::default(),
             clock: Arc::new(SystemClock::new()),
             pepper: Pepper::random(),
-            seed: rand::random(),
+            seed: None,
             max_keys: None,
             max_waiting: 1_024,
             keys: Vec::new(),
@@ -90,7 +91,7 @@ impl Builder {
 
     /// Where chance begins, so that a test draws the same numbers again. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
+        self.seed = Some(seed);
         self
     }
 
@@ -143,6 +144,7 @@ impl Builder {
         let pool = KeyPool(Arc::new(Shared {
             slot: self.provider.credential_slot(),
             origin: self.provider.origin()?,
+            allowed: Allowed::of(&self.provider),
             provider: self.provider,
             pepper: self.pepper,
             clock: self.clock,
@@ -153,6 +155,7 @@ impl Builder {
             ledger: Mutex::new(ledger),
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
+            keyed: RandomState::new(),
             strangers: Crowd::default(),
         }));
         pool.extend(self.keys)?;

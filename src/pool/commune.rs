@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lease::Lease;
+use http::HeaderName;
+
 use super::ledger::Ledger;
 use super::member::Member;
 use super::shared::Shared;
@@ -18,8 +20,9 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Judge, State, Step};
 use crate::outcome::{Fault, Outcome, Verdict};
+use crate::provider::Provider;
 use crate::rate::Rate;
-use crate::secret::{KeyId, Secret};
+use crate::secret::Secret;
 
 /// How many keys a commune takes unless told otherwise.
 pub(super) const MAX_KEYS: usize = 200;
@@ -51,6 +54,21 @@ impl Commune {
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
+    }
+}
+
+/// The headers of a provider's row, as names: known ones compare as numbers.
+#[derive(Debug)]
+pub(crate) struct Allowed {
+    pub(crate) requests: Box<[HeaderName]>,
+    pub(crate) answers: Box<[HeaderName]>,
+}
+
+impl Allowed {
+    /// What is no name names nothing.
+    pub(super) fn of(provider: &Provider) -> Self {
+        let names = |list: &[&str]| list.iter().filter_map(|name| name.parse().ok()).collect();
+        Self { requests: names(provider.request_headers()), answers: names(provider.response_headers()) }
     }
 }
 
@@ -113,13 +131,10 @@ impl KeyPool {
         if !LENGTHS.contains(&length) {
             return Err(if length < *LENGTHS.start() { Denied::TooShort } else { Denied::TooLong });
         }
-        let id = self.0.pepper.id(self.0.provider.name(), &secret);
-        let known = self.0.roster.load().find(id).cloned();
-        self.0.check_rate(id, known.as_deref(), now).map_err(Denied::Wait)?;
-        Ok(match known {
-            Some(member) => Presented { shares: self.0.is_good(&member, now), member },
-            None => Presented { shares: false, member: Arc::new(self.0.stranger(id, secret, now)) },
-        })
+        match self.0.roster.load().find(&secret, &self.0.keyed).cloned() {
+            Some(member) => self.0.recognise(member, now),
+            None => self.0.welcome(secret, now),
+        }
     }
 
     /// A caller's own key, however it is doing.
@@ -142,25 +157,30 @@ impl KeyPool {
 
     /// A request that keys had refused was accepted with the caller's own: they deserved their strikes.
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
-        self.0
-            .with(|ledger| accused.iter().for_each(|accusation| convict(ledger, accusation, presented.caller(), now)));
+        self.0.with(|ledger| {
+            for accusation in accused {
+                convict(ledger, accusation, presented.caller(), (now, self.0.random.draw_other()));
+            }
+        });
     }
 }
 
 impl Shared {
-    fn check_rate(&self, id: KeyId, known: Option<&Member>, now: Timestamp) -> Result<(), Duration> {
-        let Some(rate) = self.rate() else { return Ok(()) };
-        known.map_or_else(|| self.strangers.admit(id, rate, now), |member| member.gate.admit(rate, now))
+    fn recognise(&self, member: Arc<Member>, now: Timestamp) -> Result<Presented, Denied> {
+        if let Some(rate) = self.rate() {
+            member.gate.admit(rate, now).map_err(Denied::Wait)?;
+        }
+        Ok(Presented { shares: self.is_good(&member, now), member })
     }
 
-    /// A key that is not in the pool. The request that it comes with counts if it joins, from now on: else joining would
-    /// be worth a request.
-    fn stranger(self: &Arc<Self>, id: KeyId, secret: Secret, now: Timestamp) -> Member {
+    fn welcome(self: &Arc<Self>, secret: Secret, now: Timestamp) -> Result<Presented, Denied> {
+        let id = self.pepper.id(self.provider.name(), &secret);
+        let rate = self.rate();
+        rate.map_or(Ok(()), |rate| self.strangers.admit(id, rate, now)).map_err(Denied::Wait)?;
         let member = Member::stranger(id, Key::from(secret), self);
-        if let Some(rate) = self.rate() {
-            let _ = member.gate.admit(rate, now);
-        }
-        member
+        // Should it join, this request counts, from now on: else joining would be worth a request.
+        let _ = rate.map(|rate| member.gate.admit(rate, now));
+        Ok(Presented { shares: false, member: Arc::new(member) })
     }
 
     fn rate(&self) -> Option<Rate> {
@@ -225,7 +245,7 @@ impl Shared {
     /// A caller whose requests are refused whatever the key is on its own.
     fn isolate(&self, ledger: &mut Ledger, member: &Arc<Member>, now: Timestamp) {
         let Some(before) = ledger.health_of(member).filter(|health| health.state() == State::Active) else { return };
-        let draw = self.random.derive(now.nanos() ^ u64::from(member.place) << 32);
+        let draw = self.random.draw_other();
         let after = before.judged(&Verdict::new(Outcome::Rejected), before.changed(), &ledger.judge(now, draw));
         ledger.install(member.place, after, now);
     }
@@ -263,13 +283,13 @@ fn acquit(ledger: &mut Ledger, accusation: &Accusation, now: Timestamp) {
 }
 
 /// Makes a suspicion a strike.
-fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, now: Timestamp) {
+fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, (now, draw): (Timestamp, u64)) {
     let Some(health) = ledger.standing_accused(accusation.place, accusation.changed) else { return };
     if health.state() != State::Suspect {
         return;
     }
     let counts = ledger.note_striker(accusation.place, caller);
-    let judge = Judge { counts, ..ledger.judge(now, now.nanos()) };
+    let judge = Judge { counts, ..ledger.judge(now, draw) };
     let struck = health.judged(&Verdict::new(Outcome::Rejected), health.changed(), &judge);
     ledger.install(accusation.place, struck, now);
 }

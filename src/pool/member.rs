@@ -134,7 +134,7 @@ impl Member {
 
     /// The caller that presents this key. The id is a keyed hash, so nobody can choose to be taken for another.
     pub(super) fn caller(&self) -> Caller {
-        owner(self.id)
+        Caller((self.id.bits() >> 64) as u64)
     }
 
     /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until
@@ -204,11 +204,6 @@ impl Member {
         let new = || Scrubber::new(&self.key.secret);
         if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
     }
-}
-
-/// The caller that presents the key with this id.
-pub(super) const fn owner(id: KeyId) -> Caller {
-    Caller((id.bits() >> 64) as u64)
 }
 
 /// The window of time, about 34 s long, that `now` falls into: a shift is all the hot path pays for it.

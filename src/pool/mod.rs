@@ -35,7 +35,7 @@ use crate::provider::Provider;
 pub use admin::{Change, PoolError};
 pub use builder::Builder;
 pub use commune::Commune;
-pub(crate) use commune::{Accusation, Denied, Presented};
+pub(crate) use commune::{Accusation, Allowed, Denied, Presented};
 pub use lease::Lease;
 use ledger::Ledger;
 pub use member::Key;
@@ -139,6 +139,16 @@ impl KeyPool {
     /// Takes note that a lease that was waited for serves this request.
     pub(crate) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
         self.0.accept(lease, tried, now);
+    }
+
+    /// A number drawn at random, for whoever must not do what others do at the same moment.
+    pub(crate) fn draw(&self) -> u64 {
+        self.0.random.draw_other()
+    }
+
+    /// The headers that pass, each way, with a key that is not the caller's.
+    pub(crate) fn allowed(&self) -> &Allowed {
+        &self.0.allowed
     }
 
     pub(crate) fn slot(&self) -> &dyn crate::slot::Slot {

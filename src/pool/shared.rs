@@ -1,12 +1,13 @@
 //! The pool behind its handles: checkout, and everything that an answer changes.
 
 use std::cell::Cell;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
-use super::commune::{Accusation, Commune};
+use super::commune::{Accusation, Allowed, Commune};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};
@@ -45,6 +46,9 @@ pub(crate) struct Shared {
     pub(super) ledger: Mutex<Ledger>,
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
+    pub(super) allowed: Allowed,
+    /// Finds members by their secrets.
+    pub(super) keyed: RandomState,
     /// How often keys come that are no members.
     pub(super) strangers: Crowd,
 }
@@ -107,10 +111,9 @@ impl Shared {
         if tried.is_full() {
             return None;
         }
+        let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
-        for ask in 0..ASKS as u64 {
-            let first = ask == 0 && tried.count() == 0;
-            let random = if first { self.random.draw() } else { self.random.derive(now.nanos() ^ ask) };
+        for _ in 0..ASKS {
             let view = View { roster: &roster, tried, demand, now, random: Cell::new(random) };
             let place = self.strategy.choose(&view)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
@@ -121,6 +124,7 @@ impl Shared {
                 member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
             }
+            random = self.random.draw_other();
         }
         None
     }
@@ -157,7 +161,7 @@ impl Shared {
     /// Acts on what an answer said about the key of a lease.
     #[cold]
     pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) -> Option<Accusation> {
-        let draw = self.random.derive(now.nanos() ^ lease.step ^ u64::from(lease.member.place) << 32);
+        let draw = self.random.draw_other();
         self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)))
     }
 

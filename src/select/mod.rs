@@ -9,6 +9,8 @@ mod next_two;
 mod round_robin;
 mod two_choices;
 
+use std::cmp::Ordering;
+
 use crate::demand::Demand;
 pub use fill_first::FillFirst;
 pub use least_used::LeastUsed;
@@ -68,7 +70,7 @@ pub trait Candidates {
 }
 
 /// How busy a key is. Compares as the strategies do: throttles today first, then requests in flight, then uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Load {
     /// How often it was throttled since midnight UTC.
@@ -83,5 +85,28 @@ impl Load {
     /// A load of these numbers.
     pub const fn new(throttles: u32, in_flight: u32, uses: u64) -> Self {
         Self { throttles, in_flight, uses }
+    }
+}
+
+impl Ord for Load {
+    /// As one number: nobody can foretell which of two keys is the busier, and a guess that fails costs more than the
+    /// comparison.
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        let number =
+            |load: &Self| u128::from(load.throttles) << 96 | u128::from(load.in_flight) << 64 | u128::from(load.uses);
+        number(self).cmp(&number(other))
+    }
+}
+
+impl PartialOrd for Load {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+
+    #[inline]
+    fn lt(&self, other: &Self) -> bool {
+        self.cmp(other).is_lt()
     }
 }

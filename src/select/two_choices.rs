@@ -1,3 +1,5 @@
+use std::hint::select_unpredictable;
+
 use super::{Candidates, Place, Select};
 use crate::demand::Demand;
 
@@ -17,5 +19,5 @@ impl Select for TwoChoices {
 pub(crate) fn better_of_two<C: Candidates + ?Sized>(candidates: &C) -> Option<Place> {
     let first = candidates.draw(None)?;
     let second = candidates.draw(Some(first)).unwrap_or(first);
-    Some(if candidates.load(second) < candidates.load(first) { second } else { first })
+    Some(select_unpredictable(candidates.load(second) < candidates.load(first), second, first))
 }

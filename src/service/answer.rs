@@ -11,8 +11,7 @@ use super::refusal::{Refusal, seconds};
 use crate::clock::Timestamp;
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
-use crate::pool::{Exhausted, Lease};
-use crate::provider::Provider;
+use crate::pool::{Allowed, Exhausted, Lease};
 
 /// Whether the inner client followed a redirect away from the key's origin.
 pub(super) fn has_strayed(head: &response::Parts, origin: &Origin) -> bool {
@@ -57,14 +56,14 @@ pub(super) fn speaks_of_rest(verdict: &Verdict) -> bool {
 
 /// Removes what belongs to the connection or to the key's owner, and masks echoes of the key.
 pub(super) fn clean(
-    provider: &Provider,
+    allowed: &Allowed,
     head: &mut response::Parts,
     (owner, scrubs): (Owner, bool),
     lease: &Lease,
 ) -> Result<(), Refusal> {
     hygiene::response(&mut head.headers);
     if owner == Owner::Another {
-        hygiene::only(&mut head.headers, provider.response_headers());
+        hygiene::only(&mut head.headers, &allowed.answers);
     }
     if !scrubs {
         return Ok(());

@@ -225,7 +225,7 @@ where
         }
         let lease = self.lease.as_ref()?;
         if lease.is_foreign() && self.party.is_some() {
-            hygiene::foreign_request(&mut head.headers, settings.pool.provider().request_headers());
+            hygiene::foreign_request(&mut head.headers, &settings.pool.allowed().requests);
         }
         settings.pool.slot().put(&mut head, lease.value());
         Some(Request::from_parts(head, self.body.take()?))

@@ -132,7 +132,7 @@ where
         };
         if repeatable && self.repeats < MOST_REPEATS && pool.may_repeat(&self.tried, now) {
             self.repeats += 1;
-            return Plan::Repeat(backoff(self.repeats, now));
+            return Plan::Repeat(backoff(self.repeats, pool.draw()));
         }
         Plan::Commit
     }
@@ -183,7 +183,7 @@ where
             return None;
         }
         let scrubs = settings.scrub || owner == Owner::Another;
-        if let Err(refusal) = answer::clean(settings.pool.provider(), &mut head, (owner, scrubs), &lease) {
+        if let Err(refusal) = answer::clean(settings.pool.allowed(), &mut head, (owner, scrubs), &lease) {
             return Some(refusal.response(settings.pool.provider()));
         }
         let served = Served { key: lease.key_id(), attempts: self.tried.count() as u32, waited: self.waited };
@@ -216,9 +216,9 @@ where
     }
 }
 
-/// A pause before the `repeat`th repeat: up to 200 ms, then up to 400 ms, drawn by the clock's lowest digits, which no
-/// two requests share.
-fn backoff(repeat: u32, now: Timestamp) -> Duration {
+/// A pause before the `repeat`th repeat: up to 200 ms, then up to 400 ms, at random, so that requests that failed
+/// together do not come back together.
+fn backoff(repeat: u32, random: u64) -> Duration {
     let longest = 100_u64 << repeat.min(6);
-    Duration::from_millis(now.nanos().wrapping_mul(0x9E37_79B9_7F4A_7C15) % longest)
+    Duration::from_millis(random % longest)
 }

@@ -15,7 +15,7 @@ use crate::secret::Secret;
 use crate::slot::{Bearer, Header, Slot, SlotError};
 
 /// Where callers present their keys, beside the provider's own slot: whatever their client library was made for.
-const HEADERS: [Header; 3] = [
+static HEADERS: [Header; 3] = [
     Header(HeaderName::from_static("x-api-key")),
     Header(HeaderName::from_static("api-key")),
     Header(HeaderName::from_static("x-goog-api-key")),
@@ -120,12 +120,21 @@ pub(super) fn is_refusal(status: StatusCode, verdict: &Verdict) -> bool {
 /// Takes the caller's credential out, wherever it stands. Several are one if they are the same.
 fn credential(slot: &dyn Slot, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
     let mut found = slot.take(head)?;
-    for other in [&Bearer as &dyn Slot, &HEADERS[0], &HEADERS[1], &HEADERS[2]] {
-        match (other.take(head)?, &found) {
-            (Some(one), Some(two)) if one != *two => return Err(SlotError::Several),
-            (Some(one), None) => found = Some(one),
-            _ => {}
+    same(&mut found, Bearer.take(head)?)?;
+    // Most requests have none of these, and names compare faster than they are looked up.
+    if head.headers.keys().any(|name| HEADERS.iter().any(|other| other.0 == *name)) {
+        for other in &HEADERS {
+            same(&mut found, other.take(head)?)?;
         }
     }
     Ok(found)
+}
+
+fn same(found: &mut Option<Secret>, other: Option<Secret>) -> Result<(), SlotError> {
+    match (&found, other) {
+        (Some(one), Some(other)) if *one != other => return Err(SlotError::Several),
+        (None, other) => *found = other,
+        _ => {}
+    }
+    Ok(())
 }

@@ -74,7 +74,7 @@ fn after_scheme(value: &[u8]) -> Option<&[u8]> {
 
 /// Headers are lists to whoever joins or splits them, so a comma or a quote may mean more than one credential.
 fn read_key(text: &[u8]) -> Result<Secret, SlotError> {
-    if text.contains(&b',') || text.contains(&b'"') || text.len() > Secret::MAX_LEN {
+    if memchr::memchr2(b',', b'"', text).is_some() || text.len() > Secret::MAX_LEN {
         return Err(SlotError::Token);
     }
     let text = std::str::from_utf8(text).map_err(|_| SlotError::Token)?;

@@ -72,14 +72,14 @@ pub(crate) fn request(head: &mut Parts, rules: &Rules<'_>) {
 
 /// Leaves of a request's headers only those in a list, since it goes out with a key that is not the caller's, and asks for
 /// an answer in which that key can be found.
-pub(crate) fn foreign_request(headers: &mut HeaderMap, allowed: &[&str]) {
+pub(crate) fn foreign_request(headers: &mut HeaderMap, allowed: &[HeaderName]) {
     only(headers, allowed);
     make_searchable(headers);
 }
 
 /// Removes every header that is not in a list.
-pub(crate) fn only(headers: &mut HeaderMap, allowed: &[&str]) {
-    remove_where(headers, |name| !allowed.contains(&name.as_str()));
+pub(crate) fn only(headers: &mut HeaderMap, allowed: &[HeaderName]) {
+    remove_where(headers, |name| !allowed.contains(name));
 }
 
 /// Cleans an answer's headers.
