@@ -139,6 +139,11 @@ impl Health {
         }
     }
 
+    /// Whether what keeps it from others is a suspicion.
+    pub fn is_suspected(&self) -> bool {
+        self.suspected
+    }
+
     /// Whether a suspicion has outlived its time without a witness.
     pub fn is_cleared_by_time(&self, now: Timestamp) -> bool {
         self.suspected && now >= self.until

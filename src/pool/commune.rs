@@ -215,7 +215,7 @@ impl Shared {
     ) -> Health {
         let foreign = verdict.fault() == Some(Fault::Key) && lease.is_foreign();
         match verdict.outcome {
-            Outcome::Accepted if lease.proves() => before.freed(lease.step, ledger.next_step()),
+            Outcome::Accepted if lease.proves() => free(ledger, lease, before, (now, draw)),
             Outcome::Rejected if foreign && before.state() == State::Active => suspect(ledger, lease, before, now),
             _ if foreign => strike(ledger, lease, before, verdict, (now, draw)),
             // Anybody gets a 2xx that proves nothing.
@@ -244,11 +244,28 @@ impl Shared {
 
     /// A caller whose requests are refused whatever the key is on its own.
     fn isolate(&self, ledger: &mut Ledger, member: &Arc<Member>, now: Timestamp) {
-        let Some(before) = ledger.health_of(member).filter(|health| health.state() == State::Active) else { return };
-        let draw = self.random.draw_other();
-        let after = before.judged(&Verdict::new(Outcome::Rejected), before.changed(), &ledger.judge(now, draw));
-        ledger.install(member.place, after, now);
+        if ledger.health_of(member).is_some() {
+            isolate(ledger, member.place, (now, self.random.draw_other()));
+        }
     }
+}
+
+fn isolate(ledger: &mut Ledger, place: u32, (now, draw): (Timestamp, u64)) {
+    let Some(before) = ledger.cell(place).map(|cell| cell.health) else { return };
+    if before.state() == State::Active {
+        let after = before.judged(&Verdict::new(Outcome::Rejected), before.changed(), &ledger.judge(now, draw));
+        ledger.install(place, after, now);
+    }
+}
+
+/// Frees a key that an answer speaks for. If it was accused, its accuser was wrong: one that hid whose fault it was, by
+/// going away or by a body that cannot be sent again, is found out by the witnesses.
+fn free(ledger: &mut Ledger, lease: &Lease, before: Health, (now, draw): (Timestamp, u64)) -> Health {
+    let is_witness = before.is_suspected() && lease.step >= before.changed();
+    if is_witness && let Some(accuser) = ledger.refute(lease.member.place) {
+        isolate(ledger, accuser, (now, draw));
+    }
+    before.freed(lease.step, ledger.next_step())
 }
 
 fn suspect(ledger: &mut Ledger, lease: &Lease, before: Health, now: Timestamp) -> Health {

@@ -33,14 +33,18 @@ pub(super) struct Cell {
     accuser: Option<Caller>,
     /// Who has struck it, not owning it, since it last proved itself.
     strikers: Vec<Caller>,
+    /// The members that its owner accused though they work.
+    wronged: Vec<u32>,
 }
 
 impl Cell {
     /// The most strikers that are remembered; whoever comes behind them strikes no more.
     const MOST_STRIKERS: usize = 16;
+    /// Whoever accuses so many members that work is to blame itself.
+    const MOST_WRONGED: usize = 3;
 
     pub(super) fn new(member: Arc<Member>, step: Step, since: Timestamp) -> Self {
-        Self { member, health: Health::cleared(step), since, accuser: None, strikers: Vec::new() }
+        Self { member, health: Health::cleared(step), since, accuser: None, strikers: Vec::new(), wronged: Vec::new() }
     }
 
     /// Whether a request on behalf of `caller` may try whether the key works.
@@ -227,6 +231,20 @@ impl Ledger {
         if let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) {
             cell.accuser = caller;
         }
+    }
+
+    /// A member works though it was accused. Answers where its accuser stands, if that was one time too many.
+    pub(super) fn refute(&mut self, place: u32) -> Option<u32> {
+        let accuser = self.cells.get_mut(place as usize)?.as_mut()?.accuser.take()?;
+        let cell = self.cells.iter_mut().flatten().find(|cell| cell.member.caller() == accuser)?;
+        if !cell.wronged.contains(&place) {
+            cell.wronged.push(place);
+        }
+        if cell.wronged.len() < Cell::MOST_WRONGED {
+            return None;
+        }
+        cell.wronged.clear();
+        Some(cell.member.place)
     }
 
     /// Remembers who strikes a member without owning it. Answers whether it is the first time since the member last proved

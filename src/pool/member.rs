@@ -201,7 +201,8 @@ impl Member {
     /// What masks echoes of this key. It takes microseconds to make and kilobytes to keep, so the first
     /// [`KEPT_SCRUBBERS`] members of a pool keep theirs, and the others make one when they need it.
     pub(super) fn scrubber(&self) -> Scrubber {
-        let new = || Scrubber::new(&self.key.secret);
+        let in_commune = || self.pool.upgrade().is_some_and(|pool| pool.commune.is_some());
+        let new = || if in_commune() { Scrubber::strict(&self.key.secret) } else { Scrubber::new(&self.key.secret) };
         if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
     }
 }

@@ -2,11 +2,15 @@
 //! key serves it.
 
 mod attribution;
+mod chance;
 mod conformance;
 mod defects;
+mod even;
 mod hygiene;
+mod leaks;
 mod membership;
 mod proof;
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
