@@ -30,6 +30,9 @@ pub(super) const MAX_KEYS: usize = 200;
 /// The lengths of keys that may be presented. Shorter ones can be guessed; longer ones are no keys.
 const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
 
+/// So many callers may be one attacker. In a pool of more than ten times as many, a tenth of the members.
+const FEW: usize = 5;
+
 /// The rules of a pool that its callers share. See [`Builder::commune`](super::Builder::commune).
 ///
 /// ```
@@ -285,8 +288,16 @@ fn strike(
     (now, draw): (Timestamp, u64),
 ) -> Health {
     let fresh = lease.step >= before.changed();
-    let counts = fresh && lease.caller().is_none_or(|caller| ledger.note_striker(lease.member.place, caller));
+    let counts =
+        fresh && lease.caller().is_none_or(|caller| counts(ledger, lease.member.place, caller, verdict.outcome));
     before.judged(verdict, lease.step, &Judge { counts, ..ledger.judge(now, draw) })
+}
+
+/// Whether a foreign caller's strike is one more. For rejections a few that agree are not enough to go beyond the first,
+/// which is a key's rest for a minute: they may have agreed beforehand.
+fn counts(ledger: &mut Ledger, place: u32, caller: Caller, outcome: Outcome) -> bool {
+    let first = ledger.note_striker(place, caller);
+    first && (outcome != Outcome::Rejected || ledger.strikers(place) > FEW.max(ledger.ids.len() / 10))
 }
 
 /// Takes back what a refusal did, unless something else has happened to the key since.
@@ -305,7 +316,7 @@ fn convict(ledger: &mut Ledger, accusation: &Accusation, caller: Caller, (now, d
     if health.state() != State::Suspect {
         return;
     }
-    let counts = ledger.note_striker(accusation.place, caller);
+    let counts = counts(ledger, accusation.place, caller, Outcome::Rejected);
     let judge = Judge { counts, ..ledger.judge(now, draw) };
     let struck = health.judged(&Verdict::new(Outcome::Rejected), health.changed(), &judge);
     ledger.install(accusation.place, struck, now);

@@ -39,7 +39,7 @@ pub(super) struct Cell {
 
 impl Cell {
     /// The most strikers that are remembered; whoever comes behind them strikes no more.
-    const MOST_STRIKERS: usize = 16;
+    const MOST_STRIKERS: usize = 64;
     /// Whoever accuses so many members that work is to blame itself.
     const MOST_WRONGED: usize = 3;
 
@@ -256,6 +256,11 @@ impl Ledger {
             cell.strikers.push(caller);
         }
         first
+    }
+
+    /// How many have struck a member, not owning it, since it last proved itself.
+    pub(super) fn strikers(&self, place: u32) -> usize {
+        self.cell(place).map_or(0, |cell| cell.strikers.len())
     }
 
     /// A member has proved itself.

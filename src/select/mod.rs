@@ -69,11 +69,11 @@ pub trait Candidates {
     }
 }
 
-/// How busy a key is. Compares as the strategies do: throttles today first, then requests in flight, then uses.
+/// How busy a key is. Compares as the strategies do: throttles of late first, then requests in flight, then uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Load {
-    /// How often it was throttled since midnight UTC.
+    /// How often it was throttled of late: the count halves about every nine minutes.
     pub throttles: u32,
     /// Requests that are being served with it now.
     pub in_flight: u32,

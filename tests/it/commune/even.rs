@@ -170,7 +170,6 @@ async fn a_member_that_was_rejected_for_an_hour_is_used_as_the_others_are() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "who was throttled once today is not used while anybody else can be"]
 async fn a_member_that_was_throttled_for_an_hour_is_used_as_the_others_are() {
     let town = Town::new(1).await;
     town.rest_for_an_hour(|seen| if number(seen) == 3 { answer(429, &[("retry-after", "3600")], "") } else { ok() })

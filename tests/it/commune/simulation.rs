@@ -80,12 +80,12 @@ impl Day {
         let provider = Provider::new(valid.clone(), of(Accuse).collect(), &clock, Chance::new(chance.next()));
         let id = |key: &String| pepper().id("openai", &Secret::new(key.as_str()).unwrap());
         let names: HashMap<_, _> = valid.iter().map(|key| (id(key), key.clone())).collect();
-        let strikers = attacks.iter().filter(|attack| matches!(attack, Accuse | Poison)).count().max(1) as u32;
+        let together = attacks.len() > 1;
         let attackers: BTreeSet<_> = (0..attacks.len()).map(key).collect();
         let calls = (0..MEMBERS).map(|who| Reverse((chance.below(600_000) as u64, who))).collect();
         Self {
             upstream: provider.upstream(),
-            ledger: Ledger::new(names, attackers, strikers),
+            ledger: Ledger::new(names, attackers, together),
             clock,
             pool,
             provider,

@@ -52,20 +52,20 @@ pub(super) struct Ledger {
     /// Refusals in a row that each attacker met with keys of others while it was a member in good standing.
     failures: BTreeMap<String, usize>,
     attackers: BTreeSet<String>,
-    /// How many callers may have struck a victim by refusals.
-    strikers: u32,
+    /// Whether there is more than one attacker.
+    together: bool,
     pub(super) figures: Figures,
 }
 
 impl Ledger {
-    pub(super) fn new(names: HashMap<KeyId, String>, attackers: BTreeSet<String>, strikers: u32) -> Self {
+    pub(super) fn new(names: HashMap<KeyId, String>, attackers: BTreeSet<String>, together: bool) -> Self {
         Self {
             sights: BTreeMap::new(),
             names,
             members: 0,
             failures: BTreeMap::new(),
             attackers,
-            strikers,
+            together,
             figures: Figures::default(),
         }
     }
@@ -164,7 +164,7 @@ impl Ledger {
 
     fn see_victim(&mut self, key: &str, member: &MemberSnapshot, now: Timestamp) {
         assert_ne!(member.state, State::Retired, "{member:?}");
-        assert!(member.rejections <= self.strikers, "{member:?}");
+        assert!(member.rejections <= 1, "{member:?}");
         let Some(sight) = self.sights.get_mut(key) else { return };
         let until = member.until.filter(|&until| until > now);
         let refused = member.reason == Some(Reason::Outcome(Outcome::Rejected)) && member.state != State::Active;
@@ -174,9 +174,9 @@ impl Ledger {
         self.figures.most_rejections = self.figures.most_rejections.max(member.rejections);
         if let Some((since, until)) = sight.blocked {
             self.figures.longest_block = self.figures.longest_block.max(until - since);
-            // Two callers together may do more (I22): one accuses, the other is the witness, or strikes again.
-            let most = if member.rejections < 2 { 60 * self.strikers } else { 3_720 };
-            assert!(until - since <= secs(most.into()), "{member:?}: blocked since {since:?}");
+            // Two callers together may do more (I22): one accuses, and the other is the witness.
+            let most = if self.together { 120 } else { 60 };
+            assert!(until - since <= secs(most), "{member:?}: blocked since {since:?}");
         }
     }
 }
