@@ -162,6 +162,10 @@ impl Member {
         self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
     }
 
+    pub(super) fn load_today(&self, now: Timestamp) -> Load {
+        Load::new(self.throttles(now), self.word.counts().0, self.uses_today(now))
+    }
+
     /// Requests that it has served since midnight UTC, or serves: to the last one where somebody asks as often as it is
     /// used; else those of the first half minute may be missing.
     pub(super) fn uses_today(&self, now: Timestamp) -> u64 {

@@ -41,8 +41,8 @@ impl Candidates for View<'_> {
         self.roster.member(place).map_or_else(Load::default, |member| member.load(self.now))
     }
 
-    fn uses_today(&self, place: Place) -> u64 {
-        self.roster.member(place).map_or(0, |member| member.uses_today(self.now))
+    fn load_today(&self, place: Place) -> Load {
+        self.roster.member(place).map_or_else(Load::default, |member| member.load_today(self.now))
     }
 
     fn own(&self) -> Option<Place> {

@@ -57,10 +57,10 @@ pub trait Candidates {
     /// How busy a candidate is.
     fn load(&self, place: Place) -> Load;
 
-    /// How often a candidate was used since midnight UTC. Unlike the uses of a [`Load`], which even out what a key that
-    /// was away has missed, these are the requests that it was really sent with.
-    fn uses_today(&self, place: Place) -> u64 {
-        self.load(place).uses
+    /// The same, but for throttles and uses since midnight UTC. Unlike those of [`load`](Self::load), they do not fade, and
+    /// do not even out what a key that was away has missed.
+    fn load_today(&self, place: Place) -> Load {
+        self.load(place)
     }
 
     /// In a commune, the place of the caller's own key, if that is a candidate.

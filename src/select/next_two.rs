@@ -38,6 +38,9 @@ impl NextTwo {
 }
 
 fn better(candidates: &dyn Candidates, first: Place, second: Place) -> Place {
-    let load = |place| (candidates.load(place).throttles, candidates.uses_today(place));
+    let load = |place| {
+        let today = candidates.load_today(place);
+        (today.throttles, today.uses)
+    };
     if load(second) < load(first) { second } else { first }
 }

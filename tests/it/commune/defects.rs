@@ -383,7 +383,6 @@ async fn defect_32_a_busy_key_is_left_alone_however_little_it_was_used() {
 }
 
 #[tokio::test]
-#[ignore = "throttles of today come first in `Load`: in a pool of two, one throttle parks a key until midnight"]
 async fn defect_32_one_throttle_does_not_outrank_any_load_for_the_rest_of_the_day() {
     let world = World::new(2);
     world.answers(|seen| if is_one_of(seen, &[1]) { throttled() } else { ok() });
