@@ -21,8 +21,8 @@ use crate::select::{FillFirst, NextTwo, RoundRobin};
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Key Commune: a commune of at most 200 keys, each presented once in two seconds. 401 blocks for a day, the third in a row retires; 429 blocks for 1, 2,
-/// 4 … minutes without a cap, the fifteenth in a row retires. Hints are ignored; nothing else costs a key anything. What a
+/// Key Commune: a commune of at most 200 keys, each presented once in two seconds. 401 blocks for a day, the third in a
+/// row retires; 429 blocks for 1, 2, 4 … minutes without a cap, the fifteenth in a row retires. Hints are ignored; nothing else costs a key anything. What a
 /// caller's own key meets while it is blocked counts as well. The better of the next two keys serves ([`NextTwo`]), or
 /// the caller's own if that is better than both.
 ///
@@ -47,7 +47,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// | any text in `Authorization` is a key | a bearer token is, or what stands where clients put keys | I2 |
 /// | `GET /models` comes from a cache, without a key | there is no cache | I17 |
 /// | the limit comes before the length, and a flood of keys lifts it | neither | I19 |
-/// | `X-Forwarded-Host` gets 400 | it is removed | I2 |
 /// | bodies are collected, parsed and written anew | they pass as they are | I10 |
 /// | redirects are followed | they go to the caller | I1 |
 ///
@@ -59,7 +58,7 @@ pub fn key_commune(provider: Provider) -> Builder {
         .hints(false)
         .rejected(Ladder::steps([DAY]).retires_at(3))
         .throttled(Ladder::doubling(MINUTE, Duration::MAX).retires_at(15));
-    let rules = Commune::default().rate(Rate::new(Duration::from_secs(2)));
+    let rules = Commune::default().rate(Rate::new(Duration::from_secs(2))).forwarded_host(true);
     KeyPool::builder(provider).commune(rules).max_keys(200).select(NextTwo::default()).penalties(penalties)
 }
 

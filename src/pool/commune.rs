@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lease::Lease;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::ledger::Ledger;
 use super::member::Member;
@@ -50,12 +50,20 @@ const FEW: usize = 5;
 #[must_use = "rules do nothing until a pool is built by them"]
 pub struct Commune {
     rate: Option<Rate>,
+    forwarded_host: bool,
 }
 
 impl Commune {
     /// How often each presented key may come. Default: as often as it likes.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
+        self
+    }
+
+    /// Whether `X-Forwarded-Host`, where a request has one, must name the provider's host or one below it; else the request
+    /// gets 400. Default: no, for a reverse proxy in front names its own.
+    pub fn forwarded_host(mut self, must_match: bool) -> Self {
+        self.forwarded_host = must_match;
         self
     }
 }
@@ -126,6 +134,13 @@ impl KeyPool {
     /// Whether callers share their own keys here.
     pub fn is_commune(&self) -> bool {
         self.0.commune.is_some()
+    }
+
+    /// Whether the host that a request was forwarded from, if it says so, is one that the rules allow.
+    pub(crate) fn may_be_forwarded(&self, headers: &HeaderMap) -> bool {
+        let must_match = self.0.commune.as_ref().is_some_and(|commune| commune.forwarded_host);
+        let own = |value: &HeaderValue| value.to_str().is_ok_and(|host| self.origin().is_host(host));
+        !must_match || headers.get_all("x-forwarded-host").iter().all(own)
     }
 
     /// Who presents this key.

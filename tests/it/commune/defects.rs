@@ -6,7 +6,7 @@
 //! `membership::a_retired_key_gives_up_its_seat_to_one_that_works`); 5 and 31, its cache, of which there is none
 //! (`conformance`, A7 2); 6, followed redirects (`clients::redirects`); 7 to 10, bodies and time
 //! (`service::replay`, `service::peek`, `service::cancel`, `service::errors`); 14 for throttles
-//! (`attribution::k_concurrent_failures_are_one_strike`); 21, `X-Forwarded-Host` (`conformance`, A7 7); 23, headers that tell
+//! (`attribution::k_concurrent_failures_are_one_strike`); 23, headers that tell
 //! about people (`hygiene`); 32, latecomers (`membership::late_members_are_not_everybodys_choice`).
 
 use std::net::IpAddr;
@@ -398,4 +398,13 @@ async fn defect_32_one_throttle_does_not_outrank_any_load_for_the_rest_of_the_da
     }
     let share = world.used(from).iter().filter(|&&number| number == 1).count();
     assert!(share > 25, "{share} of 100 in the hour and a half before midnight");
+}
+
+#[tokio::test]
+async fn defect_21_a_reverse_proxy_in_front_may_name_its_own_host() {
+    let world = World::new(1);
+    let mut request = chat(0);
+    request.headers_mut().insert("x-forwarded-host", "gateway.example".parse().unwrap());
+    assert_eq!(world.send(request).await.status, 200);
+    assert!(!world.upstream.last().headers.contains_key("x-forwarded-host"));
 }

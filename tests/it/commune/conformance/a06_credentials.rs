@@ -29,11 +29,11 @@ async fn a06_1_without_a_key_the_answer_is_401() {
 }
 
 #[tokio::test]
-async fn a06_1_i2_an_empty_credential_is_a_bad_one() {
-    for (value, error) in [("Bearer ", SlotError::Token), ("", SlotError::Scheme)] {
+async fn a06_1_an_empty_credential_is_none() {
+    for value in ["Bearer ", "bearer", "", " "] {
         let world = commune(1);
         let got = send(&world, with("authorization", value)).await;
-        assert_eq!((got.status.as_u16(), got.refusal), (400, Some(Refusal::Credential(error))), "it was none: 401");
+        assert_eq!((got.status.as_u16(), got.refusal), (401, Some(Refusal::NoCredential)), "{value:?}");
     }
 }
 

@@ -37,12 +37,22 @@ async fn a07_5_keys_have_16_to_256_characters() {
 }
 
 #[tokio::test]
-async fn a07_7_i2_x_forwarded_host_is_removed_where_it_was_refused() {
-    let world = commune(1);
-    let mut request = super::super::chat(0);
-    request.headers_mut().insert("x-forwarded-host", "evil.example".parse().unwrap());
-    assert_eq!(send(&world, request).await.status, 200, "it was 400, for every call behind a reverse proxy");
-    assert!(!world.upstream.last().headers.contains_key("x-forwarded-host"));
+async fn a07_7_x_forwarded_host_must_be_the_providers() {
+    for (host, status) in [
+        ("api.openai.com", 200),
+        ("API.OpenAI.com:8443", 200),
+        ("eu.api.openai.com", 200),
+        ("evil.example", 400),
+        ("evilapi.openai.com", 400),
+        ("api.openai.com.evil.example", 400),
+        ("", 400),
+    ] {
+        let world = commune(1);
+        let mut request = super::super::chat(0);
+        request.headers_mut().insert("x-forwarded-host", host.parse().unwrap());
+        assert_eq!(send(&world, request).await.status, status, "{host:?}");
+        assert!(world.upstream.seen().iter().all(|seen| !seen.headers.contains_key("x-forwarded-host")), "I2");
+    }
 }
 
 #[tokio::test]
