@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ledger::{Cell, Ledger, level};
+use super::cell::Cell;
+use super::ledger::{Ledger, level};
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
-use super::commune::{Accusation, Allowed, Commune};
+use super::attribution::Accusation;
+use super::commune::{Allowed, Commune};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};

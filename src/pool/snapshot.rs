@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::ledger::{Cell, Ledger};
+use super::cell::Cell;
+use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::health::{Reason, State};
 use crate::secret::KeyId;
