@@ -97,7 +97,7 @@ impl Party {
             self.accused.extend(lease.take_accusation());
         } else if self.refusals > 0 && is_refusal(status, verdict) {
             pool.acquit(&std::mem::take(&mut self.accused), &self.presented, now);
-        } else if !self.accused.is_empty() && verdict.outcome == Outcome::Accepted {
+        } else if self.refusals >= MOST_REFUSALS && verdict.outcome == Outcome::Accepted {
             pool.convict(&std::mem::take(&mut self.accused), &self.presented, now);
         }
     }
