@@ -42,7 +42,7 @@ pub(super) struct Reply {
     response: Response<String>,
     /// Where it waits until it is let go.
     gate: Option<Arc<Semaphore>>,
-    stalls: bool,
+    drips: bool,
 }
 
 impl Reply {
@@ -50,7 +50,7 @@ impl Reply {
     pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
         let mut response = Response::new(body.into());
         *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        Self { response, gate: None, stalls: false }.header("content-type", "application/json")
+        Self { response, gate: None, drips: false }.header("content-type", "application/json")
     }
 
     pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -63,9 +63,9 @@ impl Reply {
         self
     }
 
-    /// Its body begins, and does not end.
-    pub(super) fn stalls(mut self) -> Self {
-        self.stalls = true;
+    /// Blanks for a body, without end.
+    pub(super) fn drips(mut self) -> Self {
+        self.drips = true;
         self
     }
 
@@ -74,8 +74,8 @@ impl Reply {
             gate.acquire().await.unwrap().forget();
         }
         let (head, text) = self.response.into_parts();
-        if self.stalls {
-            let mut response = stream(guard, Duration::from_secs(3600), text.into());
+        if self.drips {
+            let mut response = stream(guard, Duration::from_millis(20), " ".into());
             (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
             return response;
         }

@@ -19,7 +19,9 @@ async fn flood(address: SocketAddr, connection: usize) -> usize {
     let mut refused = 0;
     for round in 0..EACH {
         let key = format!("sk-member-9000-{connection:08}-{round:08}");
-        let text = format!("POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\nauthorization: Bearer {key}\r\n\r\n{{}}");
+        let text = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\nauthorization: Bearer {key}\r\n\r\n{{}}"
+        );
         caller.0.write_all(text.as_bytes()).await.unwrap();
         let answer = caller.read_until("}}").await;
         refused += usize::from(answer.starts_with("HTTP/1.1 401"));

@@ -54,12 +54,15 @@ async fn attack_31_a_prompt_that_is_too_long_for_every_key_stops_nobody() {
 async fn attack_32_a_burst_of_refusals_is_one_strike() {
     let world = World::new(2, &["--max-keys", "2"]).await;
     let (mut door, wait) = Door::new();
-    world.answers(move |seen| if number(seen) == 0 { wait(rejected()) } else { ok() });
-    let calls = soon(world.hold(20, &mut door, || bearer(0))).await;
+    // Each key is as busy as the other, or one of them would be left alone.
+    world.answers(move |seen| wait(if number(seen) == 0 { rejected() } else { ok() }));
+    let calls = soon(world.hold(40, &mut door, || bearer(0))).await;
     door.open();
+    let mut refusals = 0;
     for call in calls {
-        assert_eq!(soon(call).await.unwrap().status, 401);
+        refusals += usize::from(soon(call).await.unwrap().status == 401);
     }
+    assert!(refusals >= 10, "{refusals}");
     world.answers(|_| ok());
     assert_eq!(world.used_in(20, 5).await, [5].into(), "no seat is free: the key is not retired");
     assert_eq!(world.chat(0).await, 200);
@@ -76,11 +79,12 @@ async fn attack_33_a_success_from_before_does_not_end_a_rest() {
     let world = World::new(20, &[]).await;
     let (mut door, wait) = Door::new();
     world.answers(move |seen| match (number(seen), language(seen)) {
-        (0, "early") => wait(ok()),
+        (_, "early") => wait(ok()),
         (0, _) => rejected(),
         _ => ok(),
     });
-    let early = soon(world.hold(8, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
+    // One or more with each key, so that none is busier than the others.
+    let early = soon(world.hold(40, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
     while world.chat(0).await != 401 {}
     door.open();
     for call in early {
@@ -95,19 +99,21 @@ async fn attack_34_an_answer_for_a_key_that_is_gone_reaches_its_caller() {
     let (mut door, wait) = Door::new();
     world.answers(move |seen| match (number(seen), language(seen)) {
         (0, "early") => wait(refused(429, "rate_limit_exceeded").header("retry-after", "77")),
+        (_, "early") => wait(ok()),
         (0, _) => rejected(),
         _ => ok(),
     });
-    let early = soon(world.hold(3, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
+    let early = soon(world.hold(8, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
     while world.used_in(4, 0).await != [0].into() {}
     assert_eq!(world.chat(5).await, 200, "takes the seat of a key that was retired");
-    assert!(world.serve(5, 5..6).await && world.used_in(20, 5).await.contains(&1));
     door.open();
+    let mut late = 0;
     for call in early {
         let answer = soon(call).await.unwrap();
-        assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limit_exceeded"));
-        assert!(answer.head.contains("retry-after: 77"));
+        late += usize::from(answer.status == 429 && answer.head.contains("retry-after: 77"));
+        assert!(answer.status == 200 || answer.code() == "rate_limit_exceeded");
     }
+    assert!(late > 0);
     assert_eq!(world.used_in(30, 5).await, [1, 5].into(), "it is not held against who sits there now");
 }
 
@@ -124,7 +130,9 @@ async fn attack_35_when_everybody_is_refused_nobody_is_thrown_out() {
         for member in 0..6 {
             assert_eq!(world.chat(member).await, 200, "{code}");
         }
-        assert!(world.serve(0, 0..6).await, "{code}: after one success of each all share again");
+        for member in 0..6 {
+            assert!(world.used_in(30, member).await.len() > 1, "{code}: after one success of each all share again");
+        }
     }
 }
 
@@ -143,33 +151,19 @@ async fn attack_36_a_word_about_time_does_not_outlive_a_success() {
 #[tokio::test]
 async fn attack_37_who_hangs_up_on_a_refusal_has_met_it() {
     let world = World::new(20, &[]).await;
-    let (mut door, wait) = Door::new();
-    door.open();
-    let told = wait.clone();
     world.answers(move |seen| match (number(seen), language(seen)) {
-        (3, "early") => told(rejected().stalls()),
+        (3, "early") => rejected().header("content-type", "text/plain").drips(),
         (3, _) => rejected(),
         _ => ok(),
     });
-    let request = format!(
-        "{CHAT} HTTP/1.1\r\nhost: proxy\r\ncontent-length: 2\r\n{}accept-language: early\r\n\r\n{{}}",
-        bearer(3)
-    );
-    // Each on a connection of its own, all of them left while the refusal comes.
-    for _ in 0..200 {
+    let early = format!("{}accept-language: early\r\n", bearer(3));
+    loop {
         let mut caller = Caller::new(world.address()).await;
-        caller.send(&request).await;
-        tokio::select! {
-            _ = door.came.recv() => {
-                drop(caller);
-                break;
-            }
-            _ = caller.read_until("choices") => {}
+        caller.send(format!("{CHAT} HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n{early}\r\n{{}}")).await;
+        if caller.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 401") {
+            break;
         }
     }
-    let mut provider = world.provider;
-    soon(provider.gone.recv()).await;
-    let world = World { provider, ..world };
     assert_eq!(world.used_in(20, 3).await, [3].into());
 }
 
