@@ -145,12 +145,16 @@ async fn attack_17_no_part_of_a_key_comes_back() {
     }
 }
 
+fn spelt(text: &str, byte: impl Fn(u8) -> String) -> String {
+    text.bytes().map(byte).collect::<Vec<_>>().concat()
+}
+
 #[tokio::test]
 async fn attack_17_no_other_form_of_a_key_comes_back() {
     let world = World::new(4, &[]).await;
-    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let codes = |text: &str| text.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<String>();
-    let percent = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    let hex = |text: &str| spelt(text, |byte| format!("{byte:02x}"));
+    let codes = |text: &str| spelt(text, |byte| format!("\\u{byte:04x}"));
+    let percent = |text: &str| spelt(text, |byte| format!("%{byte:02X}"));
     world.answers(move |seen| {
         let key = key(number(seen));
         let forms = [key.clone(), hex(&key), codes(&key), percent(&key)].join(" ");

@@ -89,6 +89,16 @@ impl World {
         self.used()
     }
 
+    /// Has a caller whose key is refused chat until so many chats in a row went with that key alone.
+    async fn isolate(&self, chats: usize, caller: usize) {
+        for _ in 0..500 {
+            if self.used_in(chats, caller).await == [caller].into() {
+                return;
+            }
+        }
+        panic!("caller {caller} is not on its own");
+    }
+
     /// Whether these keys, all of them, serve a caller who has no trouble itself: it is a matter of chance when, not whether.
     async fn serve(&self, caller: usize, keys: std::ops::Range<usize>) -> bool {
         let mut left: BTreeSet<_> = keys.clone().collect();

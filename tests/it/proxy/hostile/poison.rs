@@ -69,7 +69,7 @@ async fn attack_32_a_burst_of_refusals_is_one_strike() {
     assert!(world.serve(1, 0..2).await);
     // One after the other they are four, and the key is.
     world.rejects(&[0]);
-    while world.used_in(4, 0).await != [0].into() {}
+    world.isolate(4, 0).await;
     world.answers(|_| ok());
     assert!(world.used_in(40, 5).await.contains(&1), "a newcomer has its seat");
 }
@@ -85,7 +85,7 @@ async fn attack_33_a_success_from_before_does_not_end_a_rest() {
     });
     // One or more with each key, so that none is busier than the others.
     let early = soon(world.hold(40, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
-    while world.chat(0).await != 401 {}
+    world.isolate(1, 0).await;
     door.open();
     for call in early {
         assert_eq!(soon(call).await.unwrap().status, 200);
@@ -104,7 +104,7 @@ async fn attack_34_an_answer_for_a_key_that_is_gone_reaches_its_caller() {
         _ => ok(),
     });
     let early = soon(world.hold(8, &mut door, || format!("{}accept-language: early\r\n", bearer(0)))).await;
-    while world.used_in(4, 0).await != [0].into() {}
+    world.isolate(4, 0).await;
     assert_eq!(world.chat(5).await, 200, "takes the seat of a key that was retired");
     door.open();
     let mut late = 0;
@@ -157,13 +157,16 @@ async fn attack_37_who_hangs_up_on_a_refusal_has_met_it() {
         _ => ok(),
     });
     let early = format!("{}accept-language: early\r\n", bearer(3));
-    loop {
-        let mut caller = Caller::new(world.address()).await;
-        caller.send(format!("{CHAT} HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n{early}\r\n{{}}")).await;
-        if caller.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 401") {
-            break;
+    let leave = async {
+        loop {
+            let mut caller = Caller::new(world.address()).await;
+            caller.send(format!("{CHAT} HTTP/1.1\r\nhost: p\r\ncontent-length: 2\r\n{early}\r\n{{}}")).await;
+            if caller.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 401") {
+                return;
+            }
         }
-    }
+    };
+    soon(leave).await;
     assert_eq!(world.used_in(20, 3).await, [3].into());
 }
 
@@ -174,14 +177,11 @@ async fn attack_38_a_probe_that_hangs_up_is_replaced() {
         0 => refused(429, "rate_limit_exceeded").header("retry-after", "1"),
         _ => ok(),
     });
-    while world.chat(0).await == 200 {}
+    world.isolate(1, 0).await;
     let (mut door, wait) = Door::new();
     world.answers(move |seen| if number(seen) == 0 && language(seen) == "captor" { wait(ok()) } else { ok() });
-    let captive = async {
-        let headers = format!("{}accept-language: captor\r\n", bearer(1));
-        world.hold(1, &mut door, || headers.clone()).await.remove(0)
-    };
-    soon(captive).await.abort();
+    let captor = format!("{}accept-language: captor\r\n", bearer(1));
+    soon(world.hold(1, &mut door, || captor.clone())).await.remove(0).abort();
     let mut provider = world.provider;
     soon(provider.gone.recv()).await;
     let world = World { provider, ..world };
