@@ -11,7 +11,8 @@ const CHUNK: usize = 16 * 1024;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
-    bodies(&mut criterion);
+    bodies(&mut criterion, "body", false);
+    bodies(&mut criterion, "strict", true);
     making(&mut criterion);
     criterion.final_summary();
 }
@@ -22,8 +23,8 @@ fn key() -> String {
     "sk-proj-".chars().chain(noise).take(100).collect()
 }
 
-fn scrubber() -> Option<Scrubber> {
-    Secret::new(key()).ok().map(|secret| Scrubber::new(&secret))
+fn scrubber(strict: bool) -> Option<Scrubber> {
+    Secret::new(key()).ok().map(|secret| if strict { Scrubber::strict(&secret) } else { Scrubber::new(&secret) })
 }
 
 /// What a chat provider answers, over and over.
@@ -51,9 +52,9 @@ fn base64() -> String {
     noise.repeat(1 + CHUNK / noise.len())
 }
 
-fn bodies(criterion: &mut Criterion) {
-    let Some(scrubber) = scrubber() else { return };
-    let mut group = criterion.benchmark_group("body");
+fn bodies(criterion: &mut Criterion, name: &str, strict: bool) {
+    let Some(scrubber) = scrubber(strict) else { return };
+    let mut group = criterion.benchmark_group(name);
     for (name, text) in [("json", json()), ("base64", base64()), ("event", event()), ("echo", echoing())] {
         let mut chunk = Bytes::from(text);
         chunk.truncate(CHUNK);
@@ -69,4 +70,5 @@ fn bodies(criterion: &mut Criterion) {
 fn making(criterion: &mut Criterion) {
     let Ok(secret) = Secret::new(key()) else { return };
     criterion.bench_function("new", |bencher| bencher.iter(|| black_box(Scrubber::new(black_box(&secret)))));
+    criterion.bench_function("new strict", |bencher| bencher.iter(|| black_box(Scrubber::strict(black_box(&secret)))));
 }

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::shared::Shared;
 use super::signals::Signals;
+use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -79,8 +80,8 @@ impl From<Secret> for Key {
 #[repr(C, align(64))]
 pub(crate) struct Member {
     pub(super) word: Word,
-    /// Throttles of a day: the day's number and theirs, of 16 bits each.
-    throttles: AtomicU32,
+    /// Throttles of late: 20 bits of the span's number, 12 of theirs.
+    late: AtomicU32,
     /// The window in which it was last used.
     window: AtomicU32,
     pub(super) signals: Arc<Signals>,
@@ -90,8 +91,11 @@ pub(crate) struct Member {
     pub(super) id: KeyId,
     pub(super) key: Key,
     scrubber: OnceLock<Scrubber>,
+    /// Throttles of a day: the day's number and theirs, of 16 bits each.
+    throttles: AtomicU32,
     /// Uses in the word that were none.
     skipped: AtomicU64,
+    today: Today,
     /// How often its owner comes.
     pub(super) gate: Gate,
     /// The subnet of the caller that it served last; 0 if none is known.
@@ -105,7 +109,7 @@ impl Member {
     pub(super) fn new(place: usize, id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
         Self {
             word: Word::new(Standing::Clean),
-            throttles: AtomicU32::new(0),
+            late: AtomicU32::new(0),
             window: AtomicU32::new(u32::MAX),
             place: place as u32,
             signals: Arc::clone(&shared.signals),
@@ -114,7 +118,9 @@ impl Member {
             id,
             key,
             scrubber: OnceLock::new(),
+            throttles: AtomicU32::new(0),
             skipped: AtomicU64::new(0),
+            today: Today::new(),
             gate: Gate::default(),
             client: AtomicU64::new(0),
         }
@@ -156,23 +162,43 @@ impl Member {
         self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
     }
 
+    pub(super) fn load_today(&self, now: Timestamp) -> Load {
+        Load::new(self.throttles(now), self.word.counts().0, self.uses_today(now))
+    }
+
+    /// Requests that it has served since midnight UTC, or serves: to the last one where somebody asks as often as it is
+    /// used; else those of the first half minute may be missing.
+    pub(super) fn uses_today(&self, now: Timestamp) -> u64 {
+        self.today.part_of(self.uses(), now)
+    }
+
     /// Counts the member among those that were used of late.
     #[inline]
     pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
         let window = window(now);
         if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
             signals.note_used(window);
+            // The present use is of today, and has been counted already.
+            self.today.part_of(self.uses().saturating_sub(1), now);
         }
     }
 
     #[inline]
     pub(super) fn load(&self, now: Timestamp) -> Load {
         let (in_flight, uses) = self.word.counts();
-        Load::new(self.throttles(now), in_flight, uses)
+        Load::new(self.late(now), in_flight, uses)
+    }
+
+    /// How often it was throttled of late: the count halves with every span of about nine minutes.
+    #[inline]
+    fn late(&self, now: Timestamp) -> u32 {
+        match self.late.load(Ordering::Relaxed) {
+            0 => 0,
+            packed => (packed & LATE).checked_shr(span(now).wrapping_sub(packed >> 12) & SPANS).unwrap_or(0),
+        }
     }
 
     /// How often it was throttled since midnight UTC; 65,535 stands for any more.
-    #[inline]
     pub(super) fn throttles(&self, now: Timestamp) -> u32 {
         match self.throttles.load(Ordering::Relaxed) {
             0 => 0,
@@ -185,14 +211,26 @@ impl Member {
     pub(super) fn note_throttle(&self, now: Timestamp) {
         let count = (self.throttles(now) + 1).min(0xFFFF);
         self.throttles.store(now.day() << 16 | count, Ordering::Relaxed);
+        self.late.store(span(now) << 12 | (self.late(now) + 1).min(LATE), Ordering::Relaxed);
     }
 
     /// What masks echoes of this key. It takes microseconds to make and kilobytes to keep, so the first
     /// [`KEPT_SCRUBBERS`] members of a pool keep theirs, and the others make one when they need it.
     pub(super) fn scrubber(&self) -> Scrubber {
-        let new = || Scrubber::new(&self.key.secret);
+        let in_commune = || self.pool.upgrade().is_some_and(|pool| pool.commune.is_some());
+        let new = || if in_commune() { Scrubber::strict(&self.key.secret) } else { Scrubber::new(&self.key.secret) };
         if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
     }
+}
+
+/// The most throttles of late.
+const LATE: u32 = (1 << 12) - 1;
+const SPANS: u32 = (1 << 20) - 1;
+
+/// The span of time, about nine minutes long, that `now` falls into.
+#[inline]
+fn span(now: Timestamp) -> u32 {
+    (now.nanos() >> 39) as u32 & SPANS
 }
 
 /// The window of time, about 34 s long, that `now` falls into: a shift is all the hot path pays for it.

@@ -13,6 +13,9 @@ pub(super) type Form = Zeroizing<Vec<u8>>;
 /// The most bytes that a form has for each byte of the key: `\u00XX`.
 const MOST: usize = 6;
 
+/// The most words of a public beginning.
+const MOST_WORDS: usize = 3;
+
 const LOWER: &[u8; 16] = b"0123456789abcdef";
 const UPPER: &[u8; 16] = b"0123456789ABCDEF";
 
@@ -41,6 +44,24 @@ pub(super) fn all(key: &[u8]) -> Vec<Form> {
         }
     }
     forms.kept
+}
+
+/// Every [`MIN_FORM`] bytes in a row of `key` that are not public.
+pub(super) fn parts(key: &[u8]) -> impl Iterator<Item = Form> {
+    key.windows(MIN_FORM).skip(public(key)).map(|part| Zeroizing::new(part.to_vec()))
+}
+
+/// How many bytes a key begins with that its provider's keys all begin with: short words as in `sk-ant-api03-`.
+fn public(key: &[u8]) -> usize {
+    let is_word = |word: &[u8]| word.iter().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let mut length = 0;
+    for word in key.split_inclusive(|byte| b"-_".contains(byte)).take(MOST_WORDS) {
+        match word.split_last() {
+            Some((b'-' | b'_', word)) if word.len() < MIN_FORM && is_word(word) => length += word.len() + 1,
+            _ => break,
+        }
+    }
+    length
 }
 
 struct Forms {
@@ -166,6 +187,18 @@ mod tests {
             "stIlwvPCt-Kj",
         ] {
             assert!(has(key, form), "{form}");
+        }
+    }
+
+    #[test]
+    fn parts_begin_where_the_secret_does() {
+        for (key, length) in
+            [("sk-proj-AbCdEfGh", 8), ("sk-ant-api03-AbCdEfGh", 13), ("AIzaSyD-abcdefgh", 0), ("gsk_AbCdEfGh", 4)]
+        {
+            assert_eq!(public(key.as_bytes()), length, "{key}");
+            let parts: Vec<_> = parts(key.as_bytes()).collect();
+            assert_eq!(parts.last().unwrap().as_slice(), &key.as_bytes()[key.len() - MIN_FORM..]);
+            assert_eq!(parts.len(), key.len() - MIN_FORM + 1 - length);
         }
     }
 

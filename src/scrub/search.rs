@@ -1,25 +1,27 @@
 //! Finds the forms of a key in a text.
 //!
-//! A vectorised search looks for the first [`MIN_FORM`] bytes of every form; the rare place where one stands is compared
-//! with the forms that begin so. For a key of 100 bytes that takes 8 µs to make and 5 KiB; an Aho-Corasick automaton over
-//! whole forms takes 230 µs and 39 KiB, and does not tell where a tail begins that may become a form.
+//! A search looks for the first [`MIN_FORM`] bytes of every form; the rare place where one stands is compared with the
+//! forms that begin so. Few beginnings are looked for by vector instructions, many (every part of a key is one) in leaps
+//! after Wu and Manber, as the last three of eight bytes allow. An Aho-Corasick automaton over whole forms takes 230 µs
+//! to make and 39 KiB, and does not tell where a tail begins that may become a form.
 //!
 //! The worst text for the worst key (4096 bytes that repeat one) costs 60 ns a byte, and 230 ns if it comes byte by byte;
 //! a key that was drawn at random has no such text.
 //!
-//! The patterns of that search cannot be wiped from memory. They tell no more of a key than its first eight bytes.
+//! The patterns of the vector search cannot be wiped from memory. They tell no more of a key than its first eight bytes.
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind, Span, packed};
+use aho_corasick::{Span, packed};
 
 use super::MIN_FORM;
 use super::forms::{self, Form};
+use super::shifts::Shifts;
 
 /// The forms of one key, made ready for a search.
 pub(super) struct Index {
-    /// Finds the beginnings, numbered like `groups`.
     beginnings: Beginnings,
+    /// In the order of their beginnings.
     groups: Vec<Group>,
     /// The length of the longest form.
     pub(super) longest: usize,
@@ -42,7 +44,17 @@ pub(super) struct Found {
 
 impl Index {
     pub(super) fn new(key: &[u8]) -> Self {
-        let forms = forms::all(key);
+        Self::of(key, forms::all(key))
+    }
+
+    /// The same, and every part of the key is a form.
+    pub(super) fn with_parts(key: &[u8]) -> Self {
+        let mut forms = forms::all(key);
+        forms.extend(forms::parts(key));
+        Self::of(key, forms)
+    }
+
+    fn of(key: &[u8], forms: Vec<Form>) -> Self {
         let longest = forms.iter().map(|form| form.len()).max().unwrap_or_default();
         let groups = grouped(forms);
         // A blank is in no key.
@@ -73,8 +85,14 @@ impl Index {
     /// The first place from `at` on, and before `starts`, where a form may begin.
     fn beginning(&self, text: &[u8], at: usize, starts: usize) -> Option<(usize, &Group)> {
         let end = text.len().min(starts + MIN_FORM - 1);
-        let (start, group) = self.beginnings.find(text, at..end)?;
-        Some((start, self.groups.get(group)?))
+        let start = self.beginnings.find(text, at..end, |bytes| self.group(bytes).is_some())?;
+        Some((start, self.group(text.get(start..start + MIN_FORM)?)?))
+    }
+
+    /// The forms that begin with these eight bytes.
+    fn group(&self, beginning: &[u8]) -> Option<&Group> {
+        let place = self.groups.binary_search_by(|group| group.beginning.as_slice().cmp(beginning)).ok()?;
+        self.groups.get(place)
     }
 
     /// The first place whose text to the end is part of a beginning, else `starts`.
@@ -82,7 +100,10 @@ impl Index {
         let from = at.max((text.len() + 1).saturating_sub(MIN_FORM));
         let end = text.get(from..).unwrap_or_default();
         let from = from + end.iter().rposition(|byte| !byte.is_ascii_graphic()).map_or(0, |blank| blank + 1);
-        let may_begin = |rest: &[u8]| self.groups.iter().any(|group| group.beginning.starts_with(rest));
+        let may_begin = |rest: &[u8]| {
+            let place = self.groups.partition_point(|group| group.beginning.as_slice() < rest);
+            self.groups.get(place).is_some_and(|group| group.beginning.starts_with(rest))
+        };
         (from..starts).find(|&start| text.get(start..).is_some_and(may_begin)).unwrap_or(starts)
     }
 }
@@ -90,33 +111,26 @@ impl Index {
 /// Finds where a form may begin.
 enum Beginnings {
     Vectors(packed::Searcher),
-    /// For processors without the vector instructions; slower.
-    Automaton(AhoCorasick),
-    Nothing,
+    /// For many beginnings, and for processors without the vector instructions.
+    Shifts(Shifts),
 }
 
 impl Beginnings {
     fn new(groups: &[Group]) -> Self {
         let vectors = packed::Searcher::new(groups.iter().map(|group| group.beginning));
-        vectors.map_or_else(|| Self::automaton(groups), Self::Vectors)
+        vectors.map_or_else(|| Self::shifts(groups), Self::Vectors)
     }
 
-    /// A few dozen patterns of eight bytes are far below every limit, so this fails for no key.
-    fn automaton(groups: &[Group]) -> Self {
-        let kind = Some(AhoCorasickKind::ContiguousNFA);
-        let builder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).kind(kind).to_owned();
-        let built = builder.build(groups.iter().map(|group| group.beginning));
-        built.map_or(Self::Nothing, Self::Automaton)
+    fn shifts(groups: &[Group]) -> Self {
+        Self::Shifts(Shifts::new(groups.iter().map(|group| &group.beginning)))
     }
 
-    /// Where the first one is, and which.
-    fn find(&self, text: &[u8], range: Range<usize>) -> Option<(usize, usize)> {
-        let found = match self {
-            Self::Vectors(search) => search.find_in(text, Span::from(range)),
-            Self::Automaton(search) => search.find(Input::new(text).range(range)),
-            Self::Nothing => None,
-        };
-        found.map(|found| (found.start(), found.pattern().as_usize()))
+    /// Where the first one is; `begins` says whether eight bytes are one.
+    fn find(&self, text: &[u8], range: Range<usize>, begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
+        match self {
+            Self::Vectors(search) => search.find_in(text, Span::from(range)).map(|found| found.start()),
+            Self::Shifts(search) => search.find(text, range, begins),
+        }
     }
 }
 
@@ -132,13 +146,14 @@ impl Group {
     }
 }
 
-fn grouped(forms: Vec<Form>) -> Vec<Group> {
+fn grouped(mut forms: Vec<Form>) -> Vec<Group> {
+    forms.sort_unstable_by(|one, other| one.cmp(other));
     let mut groups = Vec::<Group>::new();
     for form in forms {
         let Some(&beginning) = form.first_chunk() else { continue };
-        match groups.iter_mut().find(|group| group.beginning == beginning) {
-            Some(group) => group.forms.push(form),
-            None => groups.push(Group { beginning, forms: vec![form] }),
+        match groups.last_mut() {
+            Some(group) if group.beginning == beginning => group.forms.push(form),
+            _ => groups.push(Group { beginning, forms: vec![form] }),
         }
     }
     groups
@@ -185,15 +200,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_automaton_finds_what_the_vectors_find() {
+    fn leaps_find_what_the_vectors_find() {
         let key = b"sk-proj-0123456789abcdef";
         let vectors = Index::new(key);
-        let mut automaton = Index::new(key);
-        automaton.beginnings = Beginnings::automaton(&automaton.groups);
+        let mut leaps = Index::new(key);
+        leaps.beginnings = Beginnings::shifts(&leaps.groups);
+        assert!(matches!(vectors.beginnings, Beginnings::Vectors(_)));
 
         for form in forms::all(key) {
             let text = [b"{\"echo\":\"", form.as_slice(), b"\",\"more\":\"", &form[..form.len() - 1]].concat();
-            let [one, other] = [&vectors, &automaton].map(|index| index.scan(&text, text.len(), true));
+            let [one, other] = [&vectors, &leaps].map(|index| index.scan(&text, text.len(), true));
             assert_eq!((one.echoes.0, one.settled), (other.echoes.0, other.settled));
             assert_eq!(one.settled, text.len() - (form.len() - 1));
         }

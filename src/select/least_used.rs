@@ -1,7 +1,7 @@
 use super::{Candidates, Place, Select};
 use crate::demand::Demand;
 
-/// The candidate with the fewest throttles today, then the least busy, then the least used, of all. Looks at each
+/// The candidate with the fewest throttles of late, then the least busy, then the least used, of all. Looks at each
 /// candidate: its cost grows with the pool.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastUsed;

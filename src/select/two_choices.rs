@@ -3,7 +3,7 @@ use std::hint::select_unpredictable;
 use super::{Candidates, Place, Select};
 use crate::demand::Demand;
 
-/// The better of two candidates drawn at random: the one with the fewest throttles today, then the least busy, then the
+/// The better of two candidates drawn at random: the one with the fewest throttles of late, then the least busy, then the
 /// least used. The default: it spreads load almost as well as looking at all keys and costs the same for 2 and for
 /// 1,000,000.
 #[derive(Clone, Copy, Debug, Default)]

@@ -57,9 +57,10 @@ pub(crate) fn is_upgrade(head: &Parts) -> bool {
 pub(crate) fn request(head: &mut Parts, rules: &Rules<'_>) {
     let trailers = takes_trailers(&head.headers);
     remove_nominated(&mut head.headers);
-    remove_where(&mut head.headers, |name| {
+    let is_doomed = |name: &HeaderName| {
         names::is_never_sent(name.as_str()) || (names::is_credential(name.as_str()) && !rules.keep.has_header(name))
-    });
+    };
+    remove_where(&mut head.headers, |name| !names::is_harmless(name) && is_doomed(name));
     if trailers {
         head.headers.insert(TE, HeaderValue::from_static("trailers"));
     }

@@ -1,6 +1,26 @@
 //! Which header names are what. They are short fixed tables, which the compiler turns into comparisons by length: a
 //! search by halves takes twenty times as long.
 
+use http::{HeaderName, header};
+
+/// The most usual headers of requests, none of which is in any list below: a look at these saves one at all of those.
+static HARMLESS: [HeaderName; 9] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CACHE_CONTROL,
+    header::CONTENT_TYPE,
+    header::ORIGIN,
+    header::REFERER,
+    header::USER_AGENT,
+    header::VIA,
+];
+
+/// Whether a request may always pass this header on; of others it is not said.
+pub(super) fn is_harmless(name: &HeaderName) -> bool {
+    HARMLESS.contains(name)
+}
+
 /// Meant for the next hop alone, in both directions (RFC 9110, 7.6.1; RFC 9113, 8.2.2). `Trailer` is not among them:
 /// without it HTTP/1.1 answers lose their trailers.
 const HOP: [&str; 10] = [
@@ -152,6 +172,11 @@ pub(super) fn is_no_trailer(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_harmless_are_in_no_other_list() {
+        assert!(HARMLESS.iter().all(|name| !is_never_sent(name.as_str()) && !is_credential(name.as_str())));
+    }
 
     #[test]
     fn the_tables_are_sorted_in_lower_case_and_without_repeats() {

@@ -3,11 +3,16 @@
 use std::sync::Arc;
 
 use key_commune::health::State;
+use key_commune::pool::{Commune, KeyPool};
+use key_commune::provider::Provider;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::{World, chat, is_one_of};
-use crate::support::{Seen, Upstream, answer, assert_idle, client, fetch, key, ok, revoked, throttled};
+use crate::support::{
+    Hand, Seen, Stepped, Upstream, answer, assert_idle, client, fetch, key, keys, ok, revoked, secs, throttled,
+};
 
 /// A request of caller 1 that meets key 0 while it is refused; answers whether it did.
 async fn accuse(world: &World) {
@@ -19,15 +24,18 @@ async fn accuse(world: &World) {
 
 #[tokio::test]
 async fn a_refusal_that_another_caller_meets_is_a_suspicion() {
-    let world = World::new(4);
-    accuse(&world).await;
-    let member = world.member(0).unwrap();
-    assert_eq!((member.state, member.rejections), (State::Suspect, 0));
-    let from = world.upstream.count();
-    for _ in 0..20 {
-        world.chat(1).await;
+    // Of two, the one that serves the request then is the caller's own: it speaks for the request, not against the key.
+    for members in [2, 4] {
+        let world = World::new(members);
+        accuse(&world).await;
+        let member = world.member(0).unwrap();
+        assert_eq!((member.state, member.rejections), (State::Suspect, 0), "{members}");
+        let from = world.upstream.count();
+        for _ in 0..20 {
+            world.chat(1).await;
+        }
+        assert!(!world.used(from).contains(&0), "its accuser is no witness");
     }
-    assert!(!world.used(from).contains(&0), "its accuser is no witness");
 }
 
 #[tokio::test]
@@ -130,6 +138,52 @@ async fn a_request_that_two_keys_and_its_own_refuse_is_the_callers_fault() {
     }
 }
 
+/// How many keys of others refuse an attacker in a commune of fifty before it is on its own. Others come by in between,
+/// so that no key is suspect for long.
+async fn failures_until_isolated(attack: impl AsyncFn(&World) -> Vec<Seen>) -> usize {
+    let world = World::new(50);
+    let mut failures = 0;
+    for _ in 0..100 {
+        failures += attack(&world).await.iter().filter(|seen| !is_one_of(seen, &[4])).count();
+        if world.state(4) != State::Active {
+            break;
+        }
+        world.chat(5).await;
+    }
+    assert_idle(&world.pool);
+    failures
+}
+
+#[tokio::test]
+async fn an_accuser_whose_requests_cannot_be_sent_again_is_isolated_too() {
+    let failures = failures_until_isolated(async |world| {
+        let upstream = Upstream::answering(|_| revoked());
+        let mut request = chat(4);
+        *request.body_mut() = Stepped::chunks([vec![b'x'; 2 << 20]]);
+        fetch(&client(&world.pool, &upstream), request).await;
+        upstream.seen()
+    });
+    let failures = failures.await;
+    assert!(failures <= 3, "{failures}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_accuser_that_goes_away_is_isolated_too() {
+    let failures = failures_until_isolated(async |world| {
+        let upstream = Upstream::new(|call| async move {
+            if call.number > 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(revoked())
+        });
+        let client = client(&world.pool, &upstream);
+        let _ = timeout(secs(1), fetch(&client, chat(4))).await;
+        upstream.seen().into_iter().take(1).collect()
+    });
+    let failures = failures.await;
+    assert!(failures <= 3, "{failures}");
+}
+
 #[tokio::test]
 async fn a_request_that_only_its_own_key_may_make_is_true_of_the_others() {
     let world = World::new(5);
@@ -153,6 +207,19 @@ async fn a_request_that_only_its_own_key_may_make_is_true_of_the_others() {
         assert!(member.rejections <= 1 && member.state != State::Retired, "{}", world.pool.snapshot());
         assert!(member.until.is_none_or(|until| until - world.pool.now() <= std::time::Duration::from_secs(60)));
     }
+}
+
+#[tokio::test]
+async fn rests_that_nobody_asked_for_are_spread() {
+    let pool = KeyPool::builder(Provider::OPENAI).commune(Commune::default()).seed(7).clock(Hand::new());
+    let pool = pool.keys(keys(20)).build().unwrap();
+    let upstream = Upstream::answering(|seen| if is_one_of(seen, &[4]) { ok() } else { revoked() });
+    for _ in 0..20 {
+        fetch(&client(&pool, &upstream), chat(4)).await;
+    }
+    let members = pool.snapshot().members;
+    let rests: Vec<_> = members.iter().filter_map(|member| member.until).map(|until| until - pool.now()).collect();
+    assert!(rests.iter().max().unwrap() > &secs(30) && rests.iter().min().unwrap() < &secs(30), "{rests:?}");
 }
 
 #[tokio::test]

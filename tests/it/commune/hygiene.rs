@@ -1,7 +1,7 @@
 //! What passes between a caller and a provider with a key that is not the caller's.
 
 use super::{World, chat, is_one_of};
-use crate::support::{Stepped, answer, key, ok, revoked};
+use crate::support::{Step, Stepped, answer, key, map, ok, revoked, streamed};
 
 #[tokio::test]
 async fn attack_13_account_selectors_stay_behind() {
@@ -87,4 +87,38 @@ async fn a_refusal_of_another_callers_key_is_ours_when_the_request_cannot_be_sen
         }
     }
     assert!(ours > 0);
+}
+
+#[tokio::test]
+async fn nobody_sees_what_another_callers_key_is_forbidden() {
+    let world = World::new(3);
+    world.answers(|seen| {
+        if is_one_of(seen, &[1]) {
+            ok()
+        } else {
+            answer(403, &[("content-type", "application/json")], r#"{"error":{"message":"Project proj_owner"}}"#)
+        }
+    });
+    for _ in 0..20 {
+        let mut request = chat(1);
+        *request.body_mut() = Stepped::chunks([vec![b'x'; 2 << 20]]);
+        let got = world.send(request).await;
+        assert!(matches!(got.status.as_u16(), 200 | 503) && !got.text().contains("proj_owner"), "{}", got.text());
+    }
+    assert!(world.used(0).iter().any(|&number| number != 1));
+}
+
+#[tokio::test]
+async fn an_answer_with_another_callers_key_ends_with_its_data() {
+    let world = World::new(3);
+    let trailers = || Step::Trailers(map(&[("x-account", "org-owner")]));
+    world.answers(move |_| {
+        streamed(200, &[("content-type", "application/json")], Stepped::chunks(["{}"]).then(trailers()))
+    });
+    for _ in 0..20 {
+        let got = world.chat(1).await;
+        let own = world.used(0).last() == Some(&1);
+        assert_eq!((got.text().as_str(), got.trailers.is_some()), ("{}", own));
+    }
+    assert!(world.used(0).iter().any(|&number| number != 1));
 }
