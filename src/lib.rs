@@ -29,6 +29,15 @@
 //! # }
 //! ```
 //!
+//! # Two ways to run a pool
+//!
+//! | | private pool | [commune](pool::Commune) |
+//! |---|---|---|
+//! | whose keys | the operator's | the callers' own: each presents one |
+//! | the caller's credential | is thrown away | says who it is, and joins the pool once it has proved itself |
+//! | a key fails | rests; the request goes on with another | the same, and its owner is on its own until it works again |
+//! | no key is left | wait within the deadline, else 429 or 503 | the caller's own key |
+//!
 //! # The path of a request
 //!
 //! ```text

@@ -154,10 +154,21 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body + Unpin,
 {
+    status(service, request);
+}
+
+/// The same, and what the answer's status was.
+#[inline]
+pub fn status<S, B, R>(service: &mut S, request: Request<B>) -> u16
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body + Unpin,
+{
     let mut cx = Context::from_waker(Waker::noop());
     assert!(service.poll_ready(&mut cx).is_ready());
     let Poll::Ready(Ok(mut answer)) = pin!(service.call(request)).poll(&mut cx) else { unreachable!() };
     drain(answer.body_mut());
+    answer.status().as_u16()
 }
 
 fn drain<B: Body + Unpin>(body: &mut B) {

@@ -18,74 +18,19 @@
 
 mod condition;
 mod penalties;
+mod state;
+mod suspicion;
 #[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::outcome::{Fault, Outcome, Verdict};
 pub use condition::Condition;
 pub use penalties::{Ladder, Penalties};
-
-/// What a key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// For any request.
-    #[default]
-    Active,
-    /// For none, until its time has come.
-    Resting,
-    /// For the one request that tries whether it works again.
-    Probing,
-    /// For its owner, and for one request of a caller who did not accuse it.
-    Suspect,
-    /// For none, until an operator says otherwise.
-    Retired,
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Active => "active",
-            Self::Resting => "resting",
-            Self::Probing => "probing",
-            Self::Suspect => "suspect",
-            Self::Retired => "retired",
-        })
-    }
-}
-
-/// Why a key is not simply active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// What an answer said, and for how long, in its own words or by the pool's numbers.
-    Outcome(Outcome),
-    /// The provider named the time to come back.
-    Hinted(Outcome),
-    /// An operator switched it off.
-    Disabled,
-    /// It was sent to another place than it is bound to, by a client that follows redirects.
-    Exposed,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Outcome(outcome) => f.pad(outcome.name()),
-            Self::Hinted(outcome) => f.pad(&format!("{outcome}, provider's time")),
-            Self::Disabled => f.pad("disabled by operator"),
-            Self::Exposed => f.pad("exposed by a redirect"),
-        }
-    }
-}
+pub use state::{Reason, State};
 
 /// Number of a transition, counting up over the whole pool.
 pub type Step = u64;
@@ -141,16 +86,6 @@ impl Health {
         }
     }
 
-    /// Whether what keeps it from others is a suspicion.
-    pub fn is_suspected(&self) -> bool {
-        self.suspected
-    }
-
-    /// Whether a suspicion has outlived its time without a witness.
-    pub fn is_cleared_by_time(&self, now: Timestamp) -> bool {
-        self.suspected && now >= self.until
-    }
-
     /// Whether it is out of use.
     pub fn is_retired(&self) -> bool {
         self.state == State::Retired
@@ -204,48 +139,6 @@ impl Health {
     pub fn probed(self, judge: &Judge<'_>) -> Self {
         let until = if self.suspected { self.until } else { judge.now + judge.penalties.patience() };
         Self { state: State::Probing, until, changed: judge.next, ..self }
-    }
-
-    /// Another caller's request was refused with this key, which may be the fault of either.
-    #[must_use]
-    pub fn suspected(self, judge: &Judge<'_>) -> Self {
-        if self.state != State::Active {
-            return self;
-        }
-        let until = judge.now + judge.penalties.suspects_for();
-        let reason = Some(Reason::Outcome(Outcome::Rejected));
-        Self { state: State::Suspect, until, changed: judge.next, reason, suspected: true, ..self }
-    }
-
-    /// A suspicion ends; what was held against the key before it still is.
-    #[must_use]
-    pub fn acquitted(self, next: Step) -> Self {
-        if !self.suspected {
-            return self;
-        }
-        Self { state: State::Active, until: Timestamp::ZERO, changed: next, suspected: false, ..self }
-    }
-
-    /// An answer has begun that only a good key gets: the key serves again, but its strikes stay until the answer has
-    /// ended cleanly.
-    #[must_use]
-    pub fn freed(self, leased: Step, next: Step) -> Self {
-        let tried = matches!(self.state, State::Probing | State::Suspect) && leased >= self.changed;
-        if !tried {
-            return self;
-        }
-        Self { state: State::Active, until: Timestamp::ZERO, changed: next, suspected: false, ..self }
-    }
-
-    /// The key has proved itself: a clean slate, but for the record of its past. Not for one that was taken out of use by
-    /// an operator or a tripwire.
-    #[must_use]
-    pub fn proven(self, leased: Step, next: Step) -> Self {
-        let barred = self.state == State::Retired && !matches!(self.reason, Some(Reason::Outcome(_)));
-        if barred || self.is_clean() || leased < self.rested {
-            return self;
-        }
-        Self { retirements: self.retirements, ..Self::cleared(next) }
     }
 
     /// An operator, or a tripwire, takes the key out of use.

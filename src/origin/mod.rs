@@ -98,6 +98,14 @@ impl Origin {
             && path::is_under(&self.base, uri.path())
     }
 
+    /// Whether a host, with or without a port, is this one or lies below it. For what requests say of themselves, which keys
+    /// never follow.
+    pub(crate) fn is_host(&self, text: &str) -> bool {
+        let Ok(authority) = text.trim().parse::<Authority>() else { return false };
+        let (host, own) = (authority.host().to_ascii_lowercase(), self.authority.host());
+        host::is_same(&host, own) || host.strip_suffix(own).is_some_and(|below| below.ends_with('.'))
+    }
+
     /// Whether `uri` names this origin's scheme, host and port, whatever its path and user name are.
     pub(crate) fn is_origin_of(&self, uri: &Uri) -> bool {
         uri.scheme() == Some(&self.scheme) && uri.authority().is_some_and(|authority| self.is_at(authority))

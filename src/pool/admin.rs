@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ledger::{Cell, Ledger, level};
+use super::cell::Cell;
+use super::ledger::{Ledger, level};
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;
@@ -136,9 +137,8 @@ impl Shared {
             return;
         }
         let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
-        if let (Some(rate), Some(cell)) = (self.rate(), ledger.cell(place)) {
-            // Else joining would be worth a request.
-            let _ = cell.member.gate.admit(rate, now);
+        if let Some(cell) = ledger.cell(place) {
+            cell.member.gate.raise(stranger.gate.tat());
         }
         self.publish(ledger);
         ledger.hand_out(place, now);

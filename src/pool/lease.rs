@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::commune::Accusation;
+use super::attribution::Accusation;
 use super::member::Member;
 use super::signals::Telling;
 use crate::clock::Timestamp;

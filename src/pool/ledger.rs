@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::budget::Budget;
+use super::cell::Cell;
 use super::changes::Changes;
 use super::lease::Lease;
 use super::member::Member;
@@ -22,37 +23,6 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Judge, Penalties, State, Step};
 use crate::secret::KeyId;
-
-/// A member with its health.
-#[derive(Debug)]
-pub(super) struct Cell {
-    pub(super) member: Arc<Member>,
-    pub(super) health: Health,
-    pub(super) since: Timestamp,
-    /// Whose request has made it suspect.
-    accuser: Option<Caller>,
-    /// Who has struck it, not owning it, since it last proved itself.
-    strikers: Vec<Caller>,
-    /// The members that its owner accused though they work.
-    wronged: Vec<u32>,
-}
-
-impl Cell {
-    /// The most strikers that are remembered; whoever comes behind them strikes no more.
-    const MOST_STRIKERS: usize = 64;
-    /// Whoever accuses so many members that work is to blame itself.
-    const MOST_WRONGED: usize = 3;
-
-    pub(super) fn new(member: Arc<Member>, step: Step, since: Timestamp) -> Self {
-        Self { member, health: Health::cleared(step), since, accuser: None, strikers: Vec::new(), wronged: Vec::new() }
-    }
-
-    /// Whether a request on behalf of `caller` may try whether the key works.
-    fn may_be_tried_by(&self, caller: Option<Caller>, now: Timestamp) -> bool {
-        let is_witness = caller.is_some_and(|caller| self.accuser != Some(caller));
-        self.health.state() != State::Suspect || is_witness || self.health.is_cleared_by_time(now)
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -93,6 +63,10 @@ impl Ledger {
 
     pub(super) fn cell(&self, place: u32) -> Option<&Cell> {
         self.cells.get(place as usize)?.as_ref()
+    }
+
+    pub(super) fn cell_mut(&mut self, place: u32) -> Option<&mut Cell> {
+        self.cells.get_mut(place as usize)?.as_mut()
     }
 
     /// The health of this very member, if it still stands at its place.
@@ -224,55 +198,6 @@ impl Ledger {
             self.install(place, health.acquitted(self.next_step()), now);
         }
         over
-    }
-
-    /// Remembers whose request has made a member suspect: that caller cannot be the witness.
-    pub(super) fn accuse(&mut self, place: u32, caller: Option<Caller>) {
-        if let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) {
-            cell.accuser = caller;
-        }
-    }
-
-    /// A member works though it was accused. Answers where its accuser stands, if that was one time too many.
-    pub(super) fn refute(&mut self, place: u32) -> Option<u32> {
-        let accuser = self.cells.get_mut(place as usize)?.as_mut()?.accuser.take()?;
-        let cell = self.cells.iter_mut().flatten().find(|cell| cell.member.caller() == accuser)?;
-        if !cell.wronged.contains(&place) {
-            cell.wronged.push(place);
-        }
-        if cell.wronged.len() < Cell::MOST_WRONGED {
-            return None;
-        }
-        cell.wronged.clear();
-        Some(cell.member.place)
-    }
-
-    /// Remembers who strikes a member without owning it. Answers whether it is the first time since the member last proved
-    /// itself (I22).
-    pub(super) fn note_striker(&mut self, place: u32, caller: Caller) -> bool {
-        let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) else { return false };
-        let first = !cell.strikers.contains(&caller) && cell.strikers.len() < Cell::MOST_STRIKERS;
-        if first {
-            cell.strikers.push(caller);
-        }
-        first
-    }
-
-    /// How many have struck a member, not owning it, since it last proved itself.
-    pub(super) fn strikers(&self, place: u32) -> usize {
-        self.cell(place).map_or(0, |cell| cell.strikers.len())
-    }
-
-    /// A member has proved itself.
-    pub(super) fn forgive(&mut self, place: u32) {
-        if let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) {
-            cell.strikers.clear();
-        }
-    }
-
-    /// The health of a member if it is still what an accusation made of it at step `changed`.
-    pub(super) fn standing_accused(&self, place: u32, changed: Step) -> Option<Health> {
-        self.cell(place).map(|cell| cell.health).filter(|health| health.changed() == changed)
     }
 
     fn probe_at(&mut self, place: u32, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::shared::Shared;
 use super::signals::Signals;
+use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -94,6 +95,7 @@ pub(crate) struct Member {
     throttles: AtomicU32,
     /// Uses in the word that were none.
     skipped: AtomicU64,
+    today: Today,
     /// How often its owner comes.
     pub(super) gate: Gate,
     /// The subnet of the caller that it served last; 0 if none is known.
@@ -118,6 +120,7 @@ impl Member {
             scrubber: OnceLock::new(),
             throttles: AtomicU32::new(0),
             skipped: AtomicU64::new(0),
+            today: Today::new(),
             gate: Gate::default(),
             client: AtomicU64::new(0),
         }
@@ -159,12 +162,24 @@ impl Member {
         self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
     }
 
+    pub(super) fn load_today(&self, now: Timestamp) -> Load {
+        Load::new(self.throttles(now), self.word.counts().0, self.uses_today(now))
+    }
+
+    /// Requests that it has served since midnight UTC, or serves: to the last one where somebody asks as often as it is
+    /// used; else those of the first half minute may be missing.
+    pub(super) fn uses_today(&self, now: Timestamp) -> u64 {
+        self.today.part_of(self.uses(), now)
+    }
+
     /// Counts the member among those that were used of late.
     #[inline]
     pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
         let window = window(now);
         if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
             signals.note_used(window);
+            // The present use is of today, and has been counted already.
+            self.today.part_of(self.uses().saturating_sub(1), now);
         }
     }
 

@@ -4,9 +4,11 @@
 //! take no lock, allocate nothing and await nothing (I11); everything else takes one short lock.
 
 mod admin;
+mod attribution;
 mod bitmap;
 mod budget;
 mod builder;
+mod cell;
 mod changes;
 mod commune;
 mod lease;
@@ -20,6 +22,7 @@ mod roster;
 mod shared;
 mod signals;
 mod snapshot;
+mod today;
 mod tried;
 mod view;
 mod waiting;
@@ -32,9 +35,10 @@ use crate::demand::Demand;
 use crate::origin::Origin;
 use crate::provider::Provider;
 pub use admin::{Change, PoolError};
+pub(crate) use attribution::Accusation;
 pub use builder::Builder;
 pub use commune::Commune;
-pub(crate) use commune::{Accusation, Allowed, Denied, Presented};
+pub(crate) use commune::{Allowed, Denied, Presented};
 pub use lease::Lease;
 use ledger::Ledger;
 pub use member::Key;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
-use super::commune::{Accusation, Allowed, Commune};
+use super::attribution::Accusation;
+use super::commune::{Allowed, Commune};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};
@@ -64,10 +65,10 @@ pub(super) enum Strategy {
 
 impl Strategy {
     #[inline]
-    fn choose(&self, view: &View<'_>, demand: &Demand) -> Option<Place> {
+    fn choose(&self, view: &View<'_>) -> Option<Place> {
         match self {
             Self::TwoChoices => better_of_two(view),
-            Self::Other(strategy) => guarded(|| strategy.select(view, demand)).unwrap_or_else(|| view.any()),
+            Self::Other(strategy) => guarded(|| strategy.select(view, view.demand)).unwrap_or_else(|| view.any()),
         }
     }
 }
@@ -114,8 +115,8 @@ impl Shared {
         let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
         for _ in 0..ASKS {
-            let view = View { roster: &roster, tried, now, random: Cell::new(random) };
-            let place = self.strategy.choose(&view, demand)?;
+            let view = View { roster: &roster, tried, demand, now, random: Cell::new(random) };
+            let place = self.strategy.choose(&view)?;
             let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();

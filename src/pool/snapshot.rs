@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::ledger::{Cell, Ledger};
+use super::cell::Cell;
+use super::ledger::Ledger;
 use crate::clock::Timestamp;
 use crate::health::{Reason, State};
 use crate::secret::KeyId;
@@ -58,6 +59,8 @@ pub struct MemberSnapshot {
     pub in_flight: u32,
     /// Requests that it has served, or serves.
     pub uses: u64,
+    /// The same, since midnight UTC.
+    pub uses_today: u64,
 }
 
 impl Snapshot {
@@ -104,6 +107,7 @@ impl MemberSnapshot {
             last_client: member.client(),
             in_flight,
             uses: member.uses(),
+            uses_today: member.uses_today(now),
         }
     }
 

@@ -6,11 +6,13 @@ use super::random::{below, next};
 use super::roster::Roster;
 use super::tried::Tried;
 use crate::clock::Timestamp;
+use crate::demand::Demand;
 use crate::select::{Candidates, Load, Place};
 
 pub(super) struct View<'a> {
     pub(super) roster: &'a Roster,
     pub(super) tried: &'a Tried,
+    pub(super) demand: &'a Demand,
     pub(super) now: Timestamp,
     /// The number that the next candidate is drawn by.
     pub(super) random: Cell<u64>,
@@ -37,6 +39,15 @@ impl Candidates for View<'_> {
     #[inline]
     fn load(&self, place: Place) -> Load {
         self.roster.member(place).map_or_else(Load::default, |member| member.load(self.now))
+    }
+
+    fn load_today(&self, place: Place) -> Load {
+        self.roster.member(place).map_or_else(Load::default, |member| member.load_today(self.now))
+    }
+
+    fn own(&self) -> Option<Place> {
+        let place = self.roster.place_of(self.demand.caller_id()?)?;
+        self.next(place, None).filter(|&next| next == place)
     }
 }
 

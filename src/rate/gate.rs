@@ -49,12 +49,12 @@ impl Gate {
         }
     }
 
-    pub(super) fn tat(&self) -> Timestamp {
+    pub(crate) fn tat(&self) -> Timestamp {
         Timestamp::from_nanos(self.0.load(Ordering::Relaxed))
     }
 
     /// Makes the theoretical arrival time no earlier than `tat`.
-    pub(super) fn raise(&self, tat: Timestamp) {
+    pub(crate) fn raise(&self, tat: Timestamp) {
         self.0.fetch_max(tat.nanos(), Ordering::AcqRel);
     }
 }

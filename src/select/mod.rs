@@ -5,6 +5,7 @@
 
 mod fill_first;
 mod least_used;
+mod next_two;
 mod round_robin;
 mod two_choices;
 
@@ -13,6 +14,7 @@ use std::cmp::Ordering;
 use crate::demand::Demand;
 pub use fill_first::FillFirst;
 pub use least_used::LeastUsed;
+pub use next_two::NextTwo;
 pub use round_robin::RoundRobin;
 pub use two_choices::TwoChoices;
 pub(crate) use two_choices::better_of_two;
@@ -54,6 +56,17 @@ pub trait Candidates {
 
     /// How busy a candidate is.
     fn load(&self, place: Place) -> Load;
+
+    /// The same, but for throttles and uses since midnight UTC. Unlike those of [`load`](Self::load), they do not fade, and
+    /// do not even out what a key that was away has missed.
+    fn load_today(&self, place: Place) -> Load {
+        self.load(place)
+    }
+
+    /// In a commune, the place of the caller's own key, if that is a candidate.
+    fn own(&self) -> Option<Place> {
+        None
+    }
 }
 
 /// How busy a key is. Compares as the strategies do: throttles of late first, then requests in flight, then uses.

@@ -43,7 +43,10 @@ impl Party {
         let provider = settings.pool.provider();
         let is_one_of = |calls: &[Endpoint]| calls.iter().any(|call| call.matches(&head.method, head.uri.path()));
         let (stateless, proves) = (is_one_of(provider.shared()), is_one_of(provider.proof()));
-        let secret = credential(settings.pool.slot(), head)?.ok_or(Refusal::NoCredential)?;
+        if !settings.pool.may_be_forwarded(&head.headers) {
+            return Err(Refusal::ForwardedHost);
+        }
+        let secret = credential(settings.pool.slot(), head)?;
         let presented = settings.pool.present(secret, now)?;
         let shares = stateless && presented.shares();
         Ok(Self { presented, shares, proves, was_own: false, refusals: 0, accused: Vec::new() })
@@ -94,7 +97,7 @@ impl Party {
             self.accused.extend(lease.take_accusation());
         } else if self.refusals > 0 && is_refusal(status, verdict) {
             pool.acquit(&std::mem::take(&mut self.accused), &self.presented, now);
-        } else if !self.accused.is_empty() && verdict.outcome == Outcome::Accepted {
+        } else if self.refusals >= MOST_REFUSALS && verdict.outcome == Outcome::Accepted {
             pool.convict(&std::mem::take(&mut self.accused), &self.presented, now);
         }
     }
@@ -118,7 +121,15 @@ pub(super) fn is_refusal(status: StatusCode, verdict: &Verdict) -> bool {
 }
 
 /// Takes the caller's credential out, wherever it stands. Several are one if they are the same.
-fn credential(slot: &dyn Slot, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
+fn credential(slot: &dyn Slot, head: &mut Parts) -> Result<Secret, Refusal> {
+    match find(slot, head) {
+        Ok(Some(secret)) => Ok(secret),
+        Ok(None) | Err(SlotError::Empty) => Err(Refusal::NoCredential),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn find(slot: &dyn Slot, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
     let mut found = slot.take(head)?;
     same(&mut found, Bearer.take(head)?)?;
     // Most requests have none of these, and names compare faster than they are looked up.

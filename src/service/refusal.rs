@@ -48,6 +48,9 @@ pub enum Refusal {
     /// 400: what the caller presented cannot be a key.
     #[error(transparent)]
     Credential(#[from] SlotError),
+    /// 400: the request was forwarded from a host that is not the provider's, where the rules of the commune want that.
+    #[error("the forwarded host is not the provider's")]
+    ForwardedHost,
     /// 400: what the caller presented is too short to be a key.
     #[error("Key too short (minimum 16 characters)")]
     KeyTooShort,
@@ -82,9 +85,12 @@ impl Refusal {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::WrongOrigin | Self::NoOrigin => StatusCode::MISDIRECTED_REQUEST,
-            Self::Path(_) | Self::Denied(_) | Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Path(_)
+            | Self::Denied(_)
+            | Self::ForwardedHost
+            | Self::Credential(_)
+            | Self::KeyTooShort
+            | Self::KeyTooLong => StatusCode::BAD_REQUEST,
             Self::NoCredential => StatusCode::UNAUTHORIZED,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooOften { .. } | Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
@@ -104,6 +110,7 @@ impl Refusal {
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
             Self::Refused => "keys_refused",
+            Self::ForwardedHost => "wrong_forwarded_host",
             Self::NoCredential => "no_api_key",
             Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => "invalid_api_key",
             Self::TooOften { .. } => "rate_limit_exceeded",

@@ -68,12 +68,18 @@ fn take_one(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<HeaderV
 
 fn after_scheme(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
+    if value.is_empty() {
+        return Some(value);
+    }
     let (scheme, key) = value.split_at(value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len()));
     scheme.eq_ignore_ascii_case(b"bearer").then(|| key.trim_ascii_start())
 }
 
 /// Headers are lists to whoever joins or splits them, so a comma or a quote may mean more than one credential.
 fn read_key(text: &[u8]) -> Result<Secret, SlotError> {
+    if text.is_empty() {
+        return Err(SlotError::Empty);
+    }
     if memchr::memchr2(b',', b'"', text).is_some() || text.len() > Secret::MAX_LEN {
         return Err(SlotError::Token);
     }

@@ -59,7 +59,10 @@ pub enum SlotError {
     /// It does not say `Bearer` first.
     #[error("the credential does not have the form `Bearer <key>`")]
     Scheme,
-    /// It is empty, too long, a list, in quotes, or holds blanks, control or non-ASCII characters.
+    /// There is nothing in it.
+    #[error("the credential is empty")]
+    Empty,
+    /// It is too long, a list, in quotes, or holds blanks, control or non-ASCII characters.
     #[error("the credential is not a single key")]
     Token,
 }

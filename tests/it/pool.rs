@@ -10,7 +10,7 @@ use key_commune::hint::Hint;
 use key_commune::outcome::{Outcome, Verdict};
 use key_commune::pool::{Change, Key, KeyPool, Lease, PoolError, Tried};
 use key_commune::provider::Provider;
-use key_commune::select::{Candidates, FillFirst, LeastUsed, Place, RoundRobin, Select};
+use key_commune::select::{Candidates, FillFirst, LeastUsed, NextTwo, Place, RoundRobin, Select};
 
 use crate::support::{Hand, builder, checkout, key, keys, plain, secs, tokio_clock};
 
@@ -69,6 +69,19 @@ fn round_robin_steps_over_resting_keys_without_loading_their_neighbour() {
         settle(&pool, lease, Outcome::Accepted);
     }
     assert_eq!(uses.into_values().collect::<Vec<_>>(), [100, 100, 100]);
+}
+
+#[test]
+fn next_two_steps_over_resting_keys_without_loading_their_neighbours() {
+    let pool = builder(6).clock(Hand::new()).select(NextTwo::default()).build().unwrap();
+    for member in &pool.snapshot().members[2..4] {
+        pool.disable(member.id);
+    }
+    for _ in 0..400 {
+        settle(&pool, checkout(&pool).unwrap(), Outcome::Accepted);
+    }
+    let uses: Vec<_> = pool.snapshot().members.iter().map(|member| member.uses).collect();
+    assert_eq!(uses, [100, 100, 0, 0, 100, 100]);
 }
 
 #[test]

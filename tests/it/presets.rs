@@ -1,18 +1,29 @@
 //! The predecessors' numbers, and the deliberate differences, each with the invariant that asks for it.
 
-use http::Response;
+use http::{Request, Response};
 use key_commune::health::{Reason, State};
 use key_commune::outcome::Outcome;
-use key_commune::pool::{Builder, KeyPool};
+use key_commune::pool::{Builder, Commune, KeyPool};
 use key_commune::provider::Provider;
 use key_commune::{Refusal, preset};
 
 use crate::support::{
-    Seen, Stepped, Upstream, answer, client, fetch, key, keys, ok, post, revoked, secs, throttled, tokio_clock,
+    CHAT, Seen, Stepped, Upstream, answer, client, fetch, key, keys, ok, post, revoked, secs, throttled, to,
+    tokio_clock,
 };
 
 fn pool(preset: fn(Provider) -> Builder, count: usize) -> KeyPool {
     preset(Provider::OPENAI).keys(keys(count)).clock(tokio_clock()).build().unwrap()
+}
+
+/// A request with key 0, which a private pool takes no notice of.
+fn presented() -> Request<Stepped> {
+    to(CHAT, &[("authorization", &format!("Bearer {}", key(0)))], Stepped::full("x"))
+}
+
+/// Without the limit of each caller's rate, which would let one of a burst through.
+fn unlimited_key_commune(provider: Provider) -> Builder {
+    preset::key_commune(provider).commune(Commune::default())
 }
 
 /// The first `bad` keys answer so, the others well.
@@ -25,7 +36,7 @@ async fn ladder(preset: fn(Provider) -> Builder, said: fn() -> Response<Stepped>
     let (pool, upstream) = (pool(preset, 1), Upstream::in_turn(move |_| said()));
     let mut rests = Vec::new();
     for _ in 0..most {
-        fetch(&client(&pool, &upstream), post("x")).await;
+        fetch(&client(&pool, &upstream), presented()).await;
         let member = pool.snapshot().members.remove(0);
         let Some(until) = member.until else { break };
         rests.push((until - pool.now()).as_secs());
@@ -182,7 +193,7 @@ async fn key_cycles_table_of_one_status_on_every_key() {
 #[tokio::test(start_paused = true)]
 async fn a_burst_is_one_strike_under_every_preset() {
     for (preset, reason) in [
-        (preset::key_commune as fn(Provider) -> Builder, Some(Reason::Outcome(Outcome::Throttled))),
+        (unlimited_key_commune as fn(Provider) -> Builder, Some(Reason::Outcome(Outcome::Throttled))),
         (preset::rotator, Some(Reason::Outcome(Outcome::Throttled))),
         (preset::api_key_lb, Some(Reason::Outcome(Outcome::Throttled))),
         (preset::key_cycle, None),
@@ -197,7 +208,7 @@ async fn a_burst_is_one_strike_under_every_preset() {
         let burst: Vec<_> = (0..20)
             .map(|_| {
                 let client = client.clone();
-                tokio::spawn(async move { fetch(&client, post("x")).await.status.as_u16() })
+                tokio::spawn(async move { fetch(&client, presented()).await.status.as_u16() })
             })
             .collect();
         for status in burst {

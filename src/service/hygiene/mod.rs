@@ -105,12 +105,16 @@ fn takes_trailers(headers: &HeaderMap) -> bool {
     headers.get_all(TE).iter().flat_map(words).any(|word| word.eq_ignore_ascii_case("trailers"))
 }
 
-/// Removes `Connection` and what it nominates (RFC 9110, 7.6.1). Itself it goes last, lest a list that nominates
-/// `connection` hide the lists after it.
+/// Nominations that count for nothing. `Connection` goes last, lest a list that nominates it hide the lists after it; and
+/// `Via` is the way so far: who could take it out would send a request in circles.
+const NOT_NOMINATED: [&str; 2] = ["connection", "via"];
+
+/// Removes `Connection` and what it nominates (RFC 9110, 7.6.1).
 fn remove_nominated(headers: &mut HeaderMap) {
     let mut read = 0;
     while let Some(list) = headers.get_all(CONNECTION).iter().nth(read).cloned() {
-        for name in words(&list).filter(|name| !name.eq_ignore_ascii_case("connection")) {
+        let is_nominated = |name: &&str| !NOT_NOMINATED.iter().any(|kept| name.eq_ignore_ascii_case(kept));
+        for name in words(&list).filter(is_nominated) {
             headers.remove(name);
         }
         read += 1;

@@ -238,6 +238,13 @@ fn i2_what_belongs_to_one_hop_ends_there() {
     assert!(headers.is_empty(), "{headers:?}");
 }
 
+#[test]
+fn nobody_takes_out_which_way_a_request_has_come() {
+    let mut parts = head("https://api.example/", &[("connection", "close, Via"), ("via", "1.1 proxy")]);
+    clean(&mut parts, false);
+    assert_eq!(names(&parts.headers), ["via"]);
+}
+
 /// Attacks 3 and 69.
 #[test]
 fn i2_the_client_frames_and_routes_anew() {

@@ -1,5 +1,6 @@
-//! The attacks on a private pool, by their numbers in the security analysis. Where a test stands elsewhere, this list
-//! says so; none is missing.
+//! The attacks, by their numbers in the security analysis; the tests here are those on a private pool. Where a test stands
+//! elsewhere, this list says so; none is missing. `hostile` is `proxy::hostile`: callers that write bytes to a commune that
+//! runs.
 //!
 //! | attack | test |
 //! |---|---|
@@ -12,31 +13,41 @@
 //! | 7 destination chosen by the caller | `destination::attack_07_…` |
 //! | 8 plain http | `origin::i1_ambiguous_urls_are_no_origins` |
 //! | 9 proxies of the environment, loops | proxy |
-//! | 10, 12, 13 other credentials, account selectors | `service::credentials::i2_of_sixty_credentials_only_ours_is_sent` |
+//! | 10, 12 other credentials | `service::credentials::i2_of_sixty_credentials_only_ours_is_sent` |
 //! | 11 credentials in the query | `service::credentials::i2_the_key_sits_where_its_provider_wants_it_and_only_there` |
+//! | 13 account selectors | `hostile::borders::attack_13_…`, `commune::hygiene::attack_13_…`, and that of 10 |
 //! | 14 malformed credentials, trailers | `slot::i2_bearer_…`, `protocol::attack_14_…` |
-//! | 15 headers of the owner | allow-list: later issue (commune); cookies: `protocol::attack_70_…` |
+//! | 15 headers of the owner | `hostile::borders::attack_15_…`, `commune::hygiene::attack_15_…`; cookies: `protocol::attack_70_…` |
 //! | 16 full echo | `echo::attack_16_…`, `service::scrub`, `scrub` |
-//! | 17 partial or encoded echo | `echo::attack_17_…`, `service::scrub::i18_an_answer_that_is_encoded_…` |
+//! | 17 partial or encoded echo | `hostile::borders::attack_17_…` (2), `echo::attack_17_…`, `service::scrub::i18_an_answer_that_is_encoded_…`, `commune::hygiene::attack_16_and_17_…`; UTF-16: not looked for |
 //! | 18 echo in our errors | `echo::attack_18_…` |
 //! | 19 errors in a stream | `echo::attack_19_…`, `service::peek` |
-//! | 20 to 30 communes | later issue |
-//! | 31 a stranger's failure | `service::caller_faults`; attribution: later issue (commune) |
-//! | 32 burst | `health::attack_32_…`, `pool::i6_a_burst_of_failures_is_one_strike` |
-//! | 33 stale outcome | `pool::i5_i6_attack_33_…`, `health::attack_33_…` |
-//! | 34 removed key | `pool::attack_34_…`, `health::attack_34_…` |
-//! | 35 mass failure | `pool::i15_attack_35_…`, `service::outage` |
-//! | 36 malicious `Retry-After` | `health::attack_36_…`, `service::hints` |
-//! | 37 cancelled to hide the outcome | `health::attack_37_…` |
-//! | 38 captured probe | `health::attack_38_…`, `pool::i16_attack_38_…` |
-//! | 39 nominated header | `health::attack_39_…` |
+//! | 20 joining without proof | `hostile::joining::attack_20_…`, `commune::proof`; no control by a random key: the layer sends no request of its own |
+//! | 21 200 with an error | `hostile::joining::attack_21_…`, `commune::proof::only_a_clean_answer_…` |
+//! | 22 strike washing | `hostile::joining::attack_22_…`, `commune::proof::strikes_are_not_washed_off_…` |
+//! | 23 junk that fills the seats | `hostile::joining::attack_23_…`; keys that do work may fill them: who comes later is served with its own, `proxy::commune::only_so_many_keys_join` |
+//! | 24 leeching | `hostile::joining::attack_24_…`, `commune::membership::a_member_whose_key_fails_…`; no ledger of give and take |
+//! | 25 one key, many callers | `hostile::spelling::attack_25_…`, `commune::membership::callers_present_their_keys_…` |
+//! | 26 what belongs to somebody | `hostile::tenants::attack_26_…`, `commune::membership::calls_that_leave_something_behind_…`; what a shared call's body names (`store`, ids of files) is not looked at |
+//! | 27, 28 what owners see, what caches tell | cannot be met: said in the documentation |
+//! | 29 caches | there is none |
+//! | 30 sticky sessions | does not apply: no strategy is sticky |
+//! | 31 a stranger's failure | `hostile::poison::attack_31_…` (2), `commune::attribution`, `service::caller_faults` |
+//! | 32 burst | `hostile::poison::attack_32_…`, `commune::attribution::k_concurrent_failures_…`, `health::attack_32_…`, `pool::i6_a_burst_of_failures_is_one_strike` |
+//! | 33 stale outcome | `hostile::poison::attack_33_…`, `pool::i5_i6_attack_33_…`, `health::attack_33_…` |
+//! | 34 removed key | `hostile::poison::attack_34_…`, `pool::attack_34_…`, `health::attack_34_…` |
+//! | 35 mass failure | `hostile::poison::attack_35_…`, `pool::i15_attack_35_…`, `service::outage` |
+//! | 36 malicious `Retry-After` | `hostile::poison::attack_36_…`; the clamp: `health::attack_36_…`, `service::hints` |
+//! | 37 cancelled to hide the outcome | `hostile::poison::attack_37_…`, `health::attack_37_…` |
+//! | 38 captured probe | `hostile::poison::attack_38_…`; one that stalls: `health::attack_38_…`, `pool::i16_attack_38_…` |
+//! | 39 nominated header | `hostile::borders::attack_39_…`, `health::attack_39_…` |
 //! | 40 to 48 stored secrets | later issue |
 //! | 49 unprintable | `secrets::attack_49_…` |
 //! | 50 logs and labels | later issue (metrics) |
 //! | 51 remnants in memory | later issue: buffers are wiped by `secret`, no test looks at freed memory |
 //! | 52, 54, 56 proxy keys | proxy |
 //! | 53 ids, 55 cut cache keys | `secrets::attack_55_…`; ids as credentials: later issue (commune) |
-//! | 57 unbounded maps | bounded by construction: a private pool maps its own keys only |
+//! | 57 unbounded maps | `hostile::crowd`, `benches/crowd.rs` (10 million callers); a private pool maps its own keys only |
 //! | 58 giant bodies | `limits::attack_58_…`, `service::replay` |
 //! | 59 JSON bombs | `json::attack_59_…`, `rules::attack_59_…` |
 //! | 60 model routing | `json::attack_60_…`, `rules::attack_60_…`, `service::inspect`, `proxy::models` |

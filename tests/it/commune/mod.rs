@@ -3,6 +3,8 @@
 
 mod attribution;
 mod chance;
+mod conformance;
+mod defects;
 mod even;
 mod hygiene;
 mod leaks;
@@ -41,8 +43,13 @@ impl World {
     }
 
     pub(crate) fn with(builder: Builder) -> Self {
+        Self::by_its_own_rules(builder.penalties(plain()))
+    }
+
+    /// The penalties are the builder's.
+    pub(crate) fn by_its_own_rules(builder: Builder) -> Self {
         let clock = Hand::new();
-        let pool = builder.penalties(plain()).pepper(pepper()).seed(7).clock(clock.clone()).build().unwrap();
+        let pool = builder.pepper(pepper()).seed(7).clock(clock.clone()).build().unwrap();
         let answer: Arc<Mutex<Arc<Answer>>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| ok())));
         let current = Arc::clone(&answer);
         let upstream = Upstream::answering(move |seen| {

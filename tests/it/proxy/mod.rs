@@ -11,6 +11,7 @@ mod credentials;
 mod failures;
 mod floods;
 mod framing;
+mod hostile;
 mod leaving;
 mod load;
 mod models;

@@ -1,4 +1,4 @@
-//! A provider that remembers what it was asked. The path says how it answers.
+//! A provider that remembers what it was asked. The path says how it answers, or a script that looks at all of a request.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
 type Body = Either<Full<Bytes>, Channel<Bytes>>;
@@ -37,10 +37,60 @@ impl Seen {
     }
 }
 
+/// What a script answers.
+pub(super) struct Reply {
+    response: Response<String>,
+    /// Where it waits until it is let go.
+    gate: Option<Arc<Semaphore>>,
+    drips: bool,
+}
+
+impl Reply {
+    /// In JSON.
+    pub(super) fn new(status: u16, body: impl Into<String>) -> Self {
+        let mut response = Response::new(body.into());
+        *response.status_mut() = StatusCode::from_u16(status).unwrap();
+        Self { response, gate: None, drips: false }.header("content-type", "application/json")
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.response.headers_mut().insert(name, value.parse().unwrap());
+        self
+    }
+
+    pub(super) fn waits(mut self, gate: &Arc<Semaphore>) -> Self {
+        self.gate = Some(Arc::clone(gate));
+        self
+    }
+
+    /// Blanks for a body, without end.
+    pub(super) fn drips(mut self) -> Self {
+        self.drips = true;
+        self
+    }
+
+    async fn give(self, mut guard: Guard) -> Response<Body> {
+        if let Some(gate) = self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let (head, text) = self.response.into_parts();
+        if self.drips {
+            let mut response = stream(guard, Duration::from_millis(20), " ".into());
+            (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+            return response;
+        }
+        guard.0 = None;
+        Response::from_parts(head, Either::Left(Full::from(text)))
+    }
+}
+
+type Script = dyn Fn(&Seen) -> Reply + Send + Sync;
+
 #[derive(Clone)]
 struct Desk {
     seen: Arc<Mutex<Vec<Seen>>>,
     gone: mpsc::UnboundedSender<()>,
+    script: Option<Arc<Script>>,
 }
 
 pub(super) struct Provider {
@@ -52,13 +102,21 @@ pub(super) struct Provider {
 
 impl Provider {
     pub(super) fn start() -> Self {
+        Self::with(None)
+    }
+
+    pub(super) fn acting(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with(Some(Arc::new(script)))
+    }
+
+    fn with(script: Option<Arc<Script>>) -> Self {
         // `bind` alone makes a queue of 128, and what it drops is tried again after seconds.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = socket.listen(4096).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, gone) = mpsc::unbounded_channel();
-        let desk = Desk { seen: Arc::default(), gone: sender };
+        let desk = Desk { seen: Arc::default(), gone: sender, script };
         let own = desk.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -107,6 +165,11 @@ impl Desk {
         let mut seen = Seen { line, headers: head.headers, body: Bytes::new(), length: 0 };
         if !path.ends_with("/early") {
             read(body, &mut seen).await;
+        }
+        if let Some(script) = &self.script {
+            let reply = script(&seen);
+            self.seen.lock().unwrap().push(seen);
+            return reply.give(guard).await;
         }
         let (key, length) = (seen.headers.get("authorization").cloned(), seen.length);
         self.seen.lock().unwrap().push(seen);
