@@ -6,7 +6,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), conformance::Failure> {
 //! // A store that lasts is closed and opened again here; this one lasts as long as its last clone.
-//! conformance::check(async || MemoryStore::default(), async |store: MemoryStore| store).await?;
+//! conformance::check(async || Ok(MemoryStore::default()), async |store: MemoryStore| Ok(store)).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -40,15 +40,18 @@ pub enum Failure {
 ///
 /// # Errors
 /// [`Failure`] with the first rule that is broken.
-pub async fn check<S: Store>(new: impl AsyncFn() -> S, reopen: impl AsyncFn(S) -> S) -> Result<(), Failure> {
-    empty(&new().await).await?;
-    writing(&new().await).await?;
-    headers(&new().await).await?;
-    lasting(new().await, &reopen).await?;
+pub async fn check<S: Store>(
+    new: impl AsyncFn() -> Result<S, StoreError>,
+    reopen: impl AsyncFn(S) -> Result<S, StoreError>,
+) -> Result<(), Failure> {
+    empty(&new().await?).await?;
+    writing(&new().await?).await?;
+    headers(&new().await?).await?;
+    lasting(new().await?, &reopen).await?;
     for seed in 0..8 {
-        merging(&new().await, &new().await, seed).await?;
+        merging(&new().await?, &new().await?, seed).await?;
     }
-    many(new().await, &reopen).await
+    many(new().await?, &reopen).await
 }
 
 async fn empty(store: &impl Store) -> Result<(), Failure> {
@@ -81,7 +84,7 @@ async fn headers(store: &impl Store) -> Result<(), Failure> {
     same("a header is no record", &store.load().await?, Vec::new())
 }
 
-async fn lasting<S: Store>(store: S, reopen: &impl AsyncFn(S) -> S) -> Result<(), Failure> {
+async fn lasting<S: Store>(store: S, reopen: &impl AsyncFn(S) -> Result<S, StoreError>) -> Result<(), Failure> {
     let mut history = History::new(2);
     let written: Vec<_> = (0..64).map(|_| history.any(16)).collect();
     for change in &written {
@@ -90,7 +93,7 @@ async fn lasting<S: Store>(store: S, reopen: &impl AsyncFn(S) -> S) -> Result<()
     let header = Bytes::from_static(b"header");
     hold("a header is set", store.replace_header(None, header.clone()).await?, "refused")?;
     store.flush().await?;
-    let store = reopen(store).await;
+    let store = reopen(store).await?;
     same("what was flushed lasts (I13)", &store.load().await?, merged(written.clone()))?;
     hold("a header lasts (I13)", store.header().await? == Some(header), "another")?;
     store.write(written.clone()).await?;
@@ -114,12 +117,12 @@ async fn merging(one: &impl Store, two: &impl Store, seed: u64) -> Result<(), Fa
     same("any order and repetition come to the same (I20)", &two.load().await?, expected)
 }
 
-async fn many<S: Store>(store: S, reopen: &impl AsyncFn(S) -> S) -> Result<(), Failure> {
+async fn many<S: Store>(store: S, reopen: &impl AsyncFn(S) -> Result<S, StoreError>) -> Result<(), Failure> {
     let mut history = History::new(3);
     let written: Vec<_> = (0..2_000).map(|key| history.change(key)).collect();
     store.write(written.clone()).await?;
     store.flush().await?;
-    same("a large batch is kept whole", &reopen(store).await.load().await?, written)
+    same("a large batch is kept whole", &reopen(store).await?.load().await?, written)
 }
 
 fn same(rule: &'static str, found: &Loaded, mut expected: Vec<Change>) -> Result<(), Failure> {

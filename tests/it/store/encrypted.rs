@@ -61,8 +61,8 @@ async fn counts(memory: &MemoryStore) -> (usize, usize) {
 
 #[tokio::test]
 async fn a_sealed_store_conforms() {
-    let new = async || open(&MemoryStore::default(), ring(1)).await;
-    let reopen = async |store: Encrypted<MemoryStore>| open(&store.into_inner(), ring(1)).await;
+    let new = async || Encrypted::open(MemoryStore::default(), ring(1)).await;
+    let reopen = async |store: Encrypted<MemoryStore>| Encrypted::open(store.into_inner(), ring(1)).await;
     conformance::check(new, reopen).await.unwrap();
 }
 

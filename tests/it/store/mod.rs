@@ -25,7 +25,7 @@ fn record(number: usize) -> Record {
 
 #[tokio::test]
 async fn memory_conforms() {
-    conformance::check(async || MemoryStore::default(), async |store: MemoryStore| store).await.unwrap();
+    conformance::check(async || Ok(MemoryStore::default()), async |store: MemoryStore| Ok(store)).await.unwrap();
 }
 
 #[tokio::test]
@@ -116,8 +116,8 @@ async fn the_suite_finds_every_fault() {
     use Fault::{FirstWins, IsForgetful, IsSmall, LosesCounts, LosesHeader, LosesRemovals, Refuses, TakesAnyHeader};
     let faults = [FirstWins, LosesRemovals, LosesHeader, TakesAnyHeader, LosesCounts, IsForgetful, IsSmall, Refuses];
     for fault in faults {
-        let new = async || Faulty(MemoryStore::default(), fault);
-        let reopen = async |store: Faulty| if fault == IsForgetful { new().await } else { store };
+        let new = async || Ok(Faulty(MemoryStore::default(), fault));
+        let reopen = async |store: Faulty| if fault == IsForgetful { new().await } else { Ok(store) };
         let failure = conformance::check(new, reopen).await.expect_err(&format!("{fault:?}"));
         assert!(!failure.to_string().contains("sk-conformance-"), "{failure}");
         assert_eq!(matches!(failure, Failure::Error(_)), fault == Refuses, "{failure}");

@@ -38,12 +38,12 @@ async fn sqlite_conforms() {
     let count = AtomicU32::new(0);
     let new = async || {
         let name = format!("{}.db", count.fetch_add(1, Ordering::Relaxed));
-        SqliteStore::open(folder.path().join(name)).unwrap()
+        SqliteStore::open(folder.path().join(name))
     };
     let reopen = async |store: SqliteStore| {
         let path = store.path().to_owned();
         drop(store);
-        SqliteStore::open(path).unwrap()
+        SqliteStore::open(path)
     };
     conformance::check(new, reopen).await.unwrap();
 }
@@ -55,7 +55,7 @@ async fn sealed_sqlite_conforms_and_holds_no_secret() {
     let folder = Folder::new();
     let count = AtomicU32::new(0);
     let ring = KeyRing::new(&"018f".repeat(16).parse().unwrap());
-    let open = async |path: PathBuf| Encrypted::open(SqliteStore::open(path).unwrap(), ring.clone()).await.unwrap();
+    let open = async |path: PathBuf| Encrypted::open(SqliteStore::open(path)?, ring.clone()).await;
     let new = async || open(folder.path().join(format!("{}.db", count.fetch_add(1, Ordering::Relaxed)))).await;
     let reopen = async |store: Encrypted<SqliteStore>| {
         let inner = store.into_inner();
