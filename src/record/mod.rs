@@ -33,7 +33,7 @@ use crate::secret::KeyId;
 /// A member as it is remembered.
 ///
 /// ```
-/// use key_commune::record::{Kept, Record};
+/// use key_commune::record::Record;
 /// use key_commune::secret::{Pepper, Secret};
 ///
 /// let secret: Secret = "sk-test-0123456789abcdef".parse()?;

@@ -53,7 +53,7 @@ fn start(path: &Path, first: usize) -> Child {
 fn killed_after(count: usize, path: &Path, first: usize) -> usize {
     let mut child = start(path, first);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut batches = lines.filter_map(|line| line.strip_prefix("batch ")?.parse::<usize>().ok());
+    let mut batches = lines.filter_map(|line| line.rsplit_once("batch ")?.1.parse::<usize>().ok());
     let enough = batches.by_ref().take(count).last();
     child.kill().unwrap();
     child.wait().unwrap();
