@@ -4,6 +4,7 @@ mod open;
 mod read;
 mod rows;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -30,14 +31,29 @@ pub struct SqliteStore {
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 impl SqliteStore {
-    /// Opens the database at `path`, or makes one. Only one store has it at a time, in one process. Blocks.
+    /// Opens the database at `path`, or makes one, and has it to itself but for those who [join](Self::open_beside). Blocks.
     ///
     /// # Errors
     /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let lock = open::lock(&path)?;
-        let mut connection = open::open(&path)?;
+        let connection = open::open(&path)?;
+        Self::start(path, connection, Some(lock))
+    }
+
+    /// Opens a database that another store may have at the same time, as the key tool does while the proxy runs. What
+    /// either writes is merged with what the other has written. Blocks.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), but for the other store; and when there is no such database, or it is of an earlier version.
+    pub fn open_beside(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let connection = open::join(&path)?;
+        Self::start(path, connection, None)
+    }
+
+    fn start(path: PathBuf, mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
         let (sender, jobs) = channel::<Job>();
         let run = move || {
             for job in jobs {

@@ -39,9 +39,20 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         _ => recognize(path)?,
     }
     let connection = connect(path).map_err(|error| fault(path, &error))?;
+    version(path, &connection)?;
     check(path, &connection)?;
     let ready = migrate(&connection).and_then(|()| forget(&connection));
     ready.map(|()| connection).map_err(|error| fault(path, &error))
+}
+
+/// Opens a database that is there and in use.
+pub(super) fn join(path: &Path) -> Result<Connection, StoreError> {
+    recognize(path)?;
+    let connection = connect(path).map_err(|error| fault(path, &error))?;
+    if version(path, &connection)? < MIGRATIONS.len() {
+        return Err(damaged(path, "it was written by an earlier version of this program"));
+    }
+    Ok(connection)
 }
 
 /// Looks at the first bytes before SQLite does, which takes a short file for a new database, and changes one that is
@@ -97,11 +108,15 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
+fn version(path: &Path, connection: &Connection) -> Result<usize, StoreError> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0));
-    if version.map_err(|error| fault(path, &error))? as usize > MIGRATIONS.len() {
-        return Err(damaged(path, "it was written by a later version of this program"));
+    match version.map_err(|error| fault(path, &error))? as usize {
+        version if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(damaged(path, "it was written by a later version of this program")),
     }
+}
+
+fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let found = connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
     match found.map_err(|error| fault(path, &error))?.as_str() {
         "ok" => Ok(()),

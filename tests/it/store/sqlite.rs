@@ -79,6 +79,31 @@ async fn one_store_at_a_time_has_a_file() {
     assert!(SqliteStore::open(folder.file()).is_ok());
 }
 
+#[tokio::test]
+async fn two_stores_that_share_a_file_merge_what_they_write() {
+    let folder = Folder::new();
+    assert_eq!(SqliteStore::open_beside(folder.file()).unwrap_err().kind(), ErrorKind::Unavailable, "not there");
+    let proxy = SqliteStore::open(folder.file()).unwrap();
+    let tool = SqliteStore::open_beside(folder.file()).unwrap();
+    let write = async |store: &SqliteStore, replica: u64| {
+        for round in 1..=100 {
+            let mut known = record(round % 3);
+            let mut tally = Tally::default();
+            tally.total.calls = round as u64;
+            known.tallies.note(Replica(replica), tally);
+            store.write(vec![known.into()]).await.unwrap();
+        }
+    };
+    tokio::join!(write(&proxy, 1), write(&tool, 2));
+    tool.write(vec![Tombstone { generation: 0, at: Timestamp::ZERO, id: record(2).id }.into()]).await.unwrap();
+    let loaded = proxy.load().await.unwrap();
+    assert_eq!(loaded, tool.load().await.unwrap());
+    let mut calls: Vec<_> = loaded.changes.iter().filter_map(Change::record).collect();
+    calls.sort_by_key(|known| known.tallies.sum().total.calls);
+    let calls: Vec<_> = calls.into_iter().map(|known| known.tallies.sum().total.calls).collect();
+    assert_eq!(calls, [2 * 99, 2 * 100], "of each replica the most");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a48_files_are_for_their_owner_only() {
