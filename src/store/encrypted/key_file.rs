@@ -16,12 +16,12 @@ impl MasterKey {
     /// # Errors
     /// When others than its owner may read it, or it holds something else.
     pub fn read(path: impl AsRef<Path>) -> Result<Self, MasterKeyError> {
-        let file = File::open(path).map_err(failed)?;
-        if is_exposed(&file).map_err(failed)? {
+        let file = File::open(path)?;
+        if is_exposed(&file)? {
             return Err(MasterKeyError::Exposed);
         }
         let mut text = Zeroizing::new(String::with_capacity(256));
-        file.take(256).read_to_string(&mut text).map_err(failed)?;
+        file.take(256).read_to_string(&mut text)?;
         text.trim_end_matches(['\r', '\n']).parse()
     }
 
@@ -39,8 +39,8 @@ impl MasterKey {
         let mut options = OpenOptions::new();
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.write(true).create_new(true).open(path).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+        let mut file = options.write(true).create_new(true).open(path)?;
+        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
         Ok(key)
     }
 }
@@ -56,6 +56,8 @@ fn is_exposed(_: &File) -> std::io::Result<bool> {
     Ok(false)
 }
 
-fn failed(error: Error) -> MasterKeyError {
-    MasterKeyError::File(error.kind())
+impl From<Error> for MasterKeyError {
+    fn from(error: Error) -> Self {
+        Self::File(error.kind())
+    }
 }
