@@ -101,6 +101,9 @@ impl Party {
             self.refusals += u8::from(is_refusal(status, verdict));
             let list = if verdict.outcome == Outcome::Rejected { &mut self.accused } else { &mut self.throttled };
             list.extend(lease.take_accusation());
+            if verdict.outcome == Outcome::Accepted {
+                pool.note_gift(&self.presented, lease);
+            }
         } else if verdict.outcome == Outcome::Throttled {
             self.was_throttled = true;
         } else if self.refusals > 0 && is_refusal(status, verdict) {
