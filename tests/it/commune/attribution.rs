@@ -299,3 +299,19 @@ async fn a_caller_throttled_with_its_own_key_too_rests_nobody_for_long() {
     }
     assert!(world.pool.snapshot().active() >= 11, "{}", world.pool.snapshot());
 }
+
+#[tokio::test]
+async fn a_handful_of_callers_that_agree_lay_a_key_to_rest_for_a_minute_at_a_time() {
+    let world = World::new(20);
+    accuse(&world).await;
+    for witness in 2..=7 {
+        assert_eq!(world.chat(witness).await.status, 200, "{witness}");
+        let member = world.member(0).unwrap();
+        let expected = if witness < 7 { 1 } else { 2 };
+        assert_eq!((member.state, member.rejections), (State::Resting, expected), "{witness}");
+        if witness < 7 {
+            assert!(member.until.unwrap() - world.pool.now() <= std::time::Duration::from_secs(60));
+            world.pass(61);
+        }
+    }
+}
