@@ -85,6 +85,10 @@ pub(crate) struct Serve {
     /// How many requests of a presented key may come at once after a pause
     #[arg(long, help_heading = "Commune", value_name = "NUMBER", requires = "rate_per_caller", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) burst: Option<u32>,
+    /// How many more answers a caller may get with others' keys than others have got with its own; beyond that its own key
+    /// serves it. Default: no limit
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER")]
+    pub(crate) credit: Option<u64>,
     /// Network of reverse proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, for the callers' subnets in the
     /// statistics. May be repeated
     #[arg(long, help_heading = "Commune", value_name = "NETWORK")]

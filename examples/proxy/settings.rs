@@ -86,9 +86,12 @@ fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<KeyPool, Problem> 
 }
 
 fn commune(options: &Serve) -> Commune {
-    let rules = Commune::default();
     let burst = options.burst.unwrap_or(1);
-    options.rate_per_caller.map_or(rules.clone(), |rate| rules.rate(rate.burst(burst)))
+    let mut rules = Commune::default();
+    if let Some(rate) = options.rate_per_caller {
+        rules = rules.rate(rate.burst(burst));
+    }
+    options.credit.map_or(rules.clone(), |credit| rules.credit(credit))
 }
 
 /// Callers of a commune present one key, and it is their own.

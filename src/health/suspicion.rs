@@ -46,6 +46,13 @@ impl Health {
         Self { state: State::Active, until: Timestamp::ZERO, changed: next, suspected: false, ..self }
     }
 
+    /// Something speaks against what laid the key to rest: the next request may try it.
+    #[must_use]
+    pub fn hastened(self, now: Timestamp, next: Step) -> Self {
+        let early = self.state == State::Resting && now < self.until;
+        if early { Self { until: now, changed: next, ..self } } else { self }
+    }
+
     /// The key has proved itself: a clean slate, but for the record of its past. Not for one that was taken out of use by
     /// an operator or a tripwire.
     #[must_use]

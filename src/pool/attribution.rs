@@ -63,6 +63,17 @@ impl KeyPool {
         });
     }
 
+    /// A request was throttled with these keys, and with the caller's own too.
+    pub(crate) fn join_fates(&self, throttled: &[Accusation], presented: &Presented) {
+        self.0.with(|ledger| {
+            if ledger.health_of(presented.member()).is_some()
+                && let Some(cell) = ledger.cell_mut(presented.member().place)
+            {
+                cell.join_fate(throttled);
+            }
+        });
+    }
+
     /// A request that keys had refused was accepted with the caller's own: they deserved their strikes.
     pub(crate) fn convict(&self, accused: &[Accusation], presented: &Presented, now: Timestamp) {
         self.0.with(|ledger| {
@@ -102,8 +113,11 @@ impl Shared {
             Some(before) => {
                 let after = before.proven(lease.step, ledger.next_step());
                 if after != before {
-                    ledger.cell_mut(lease.member.place).into_iter().for_each(Cell::forgive);
+                    let companions = ledger.cell_mut(lease.member.place).map(Cell::forgive).unwrap_or_default();
                     ledger.install(lease.member.place, after, now);
+                    for companion in companions {
+                        hasten(ledger, &companion, now);
+                    }
                 }
             }
             None if lease.member.is_stranger() => self.admit(ledger, &lease.member, now),
@@ -177,6 +191,13 @@ fn acquit(ledger: &mut Ledger, accusation: &Accusation, now: Timestamp) {
     let rolled_back = || Health::rolled_back(before.released(before.changed(), &ledger.judge(now, 0)), next);
     let innocent = if health.state() == State::Suspect { health } else { rolled_back() };
     ledger.install(accusation.place, innocent.acquitted(next), now);
+}
+
+/// A request was throttled with this key and with its caller's own, and the caller's own works all the same: it was the
+/// request, as it is with a prompt too long for any key's minute. Else one caller could lay all keys to rest (I22).
+fn hasten(ledger: &mut Ledger, accusation: &Accusation, now: Timestamp) {
+    let Some(health) = accusation.stands(ledger) else { return };
+    ledger.install(accusation.place, health.hastened(now, ledger.next_step()), now);
 }
 
 /// Makes a suspicion a strike.

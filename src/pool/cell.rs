@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::attribution::Accusation;
 use super::member::Member;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -18,6 +19,8 @@ pub(super) struct Cell {
     strikers: Vec<Caller>,
     /// The members that its owner accused though they work.
     wronged: Vec<u32>,
+    /// The members that were throttled by the same request of its owner as this one.
+    companions: Vec<Accusation>,
 }
 
 impl Cell {
@@ -28,7 +31,15 @@ impl Cell {
     const MOST_WRONGED: usize = 3;
 
     pub(super) fn new(member: Arc<Member>, step: Step, since: Timestamp) -> Self {
-        Self { member, health: Health::cleared(step), since, accuser: None, strikers: Vec::new(), wronged: Vec::new() }
+        Self {
+            member,
+            health: Health::cleared(step),
+            since,
+            accuser: None,
+            strikers: Vec::new(),
+            wronged: Vec::new(),
+            companions: Vec::new(),
+        }
     }
 
     /// Whether a request on behalf of `caller` may try whether the key works.
@@ -51,9 +62,15 @@ impl Cell {
         self.strikers.len()
     }
 
-    /// It has proved itself.
-    pub(super) fn forgive(&mut self) {
+    /// A request of its owner was throttled with these members, and with this one too.
+    pub(super) fn join_fate(&mut self, companions: &[Accusation]) {
+        self.companions = companions.to_vec();
+    }
+
+    /// It has proved itself. Answers which members that speaks for.
+    pub(super) fn forgive(&mut self) -> Vec<Accusation> {
         self.strikers.clear();
+        std::mem::take(&mut self.companions)
     }
 
     /// Its owner has accused the member at `place`, which works. Answers whether that was one time too many.

@@ -39,6 +39,7 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
 #[must_use = "rules do nothing until a pool is built by them"]
 pub struct Commune {
     rate: Option<Rate>,
+    credit: Option<u64>,
     forwarded_host: bool,
 }
 
@@ -46,6 +47,13 @@ impl Commune {
     /// How often each presented key may come. Default: as often as it likes.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
+        self
+    }
+
+    /// How many more answers a caller may get with others' keys than others have got with its own; beyond that its own key
+    /// serves it, until others have used that again. Default: no limit, for keys are used evenly whoever asks the most.
+    pub fn credit(mut self, answers: u64) -> Self {
+        self.credit = Some(answers);
         self
     }
 
@@ -134,6 +142,14 @@ impl KeyPool {
         }
     }
 
+    /// A caller got an answer with somebody else's key.
+    pub(crate) fn note_gift(&self, presented: &Presented, lease: &Lease) {
+        if self.0.credit().is_some() {
+            lease.member.give();
+            presented.member.take();
+        }
+    }
+
     /// A caller's own key, however it is doing.
     pub(crate) fn checkout_own(&self, presented: &Presented, tried: &mut Tried, now: Timestamp) -> Lease {
         let lease = self.0.checkout_own(&presented.member);
@@ -147,7 +163,8 @@ impl Shared {
         if let Some(rate) = self.rate() {
             member.gate.admit(rate, now).map_err(Denied::Wait)?;
         }
-        Ok(Presented { shares: self.is_good(&member, now), member })
+        let has_credit = self.credit().is_none_or(|credit| member.owes() < credit);
+        Ok(Presented { shares: has_credit && self.is_good(&member, now), member })
     }
 
     fn welcome(self: &Arc<Self>, secret: Secret, now: Timestamp) -> Result<Presented, Denied> {
@@ -158,6 +175,10 @@ impl Shared {
         // Should it join, this request counts, from now on: else joining would be worth a request.
         let _ = rate.map(|rate| member.gate.admit(rate, now));
         Ok(Presented { shares: false, member: Arc::new(member) })
+    }
+
+    fn credit(&self) -> Option<u64> {
+        self.commune.as_ref().and_then(|commune| commune.credit)
     }
 
     fn rate(&self) -> Option<Rate> {

@@ -98,6 +98,9 @@ pub(crate) struct Member {
     today: Today,
     /// How often its owner comes.
     pub(super) gate: Gate,
+    /// Answers that others got with it, and that its owner got with others.
+    given: AtomicU64,
+    taken: AtomicU64,
     /// The subnet of the caller that it served last; 0 if none is known.
     client: AtomicU64,
 }
@@ -122,6 +125,8 @@ impl Member {
             skipped: AtomicU64::new(0),
             today: Today::new(),
             gate: Gate::default(),
+            given: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
             client: AtomicU64::new(0),
         }
     }
@@ -146,6 +151,19 @@ impl Member {
         let missed = level.saturating_sub(self.word.counts().1);
         self.word.skip(missed);
         self.skipped.fetch_add(missed, Ordering::Relaxed);
+    }
+
+    pub(super) fn give(&self) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many more answers its owner got with others than others got with it.
+    pub(super) fn owes(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed).saturating_sub(self.given.load(Ordering::Relaxed))
     }
 
     pub(super) fn note_client(&self, subnet: Subnet) {

@@ -195,7 +195,8 @@ impl Shared {
             self.journal(ledger, lease, verdict, failure);
         }
         ledger.install(lease.member.place, after, now);
-        (accused && after != before).then(|| Accusation::new(lease.member.place, before, after))
+        let foreign = self.commune.is_some() && lease.is_foreign() && verdict.fault() == Some(Fault::Key);
+        (foreign && after != before).then(|| Accusation::new(lease.member.place, before, after))
     }
 
     /// Failures that no hint explains, and that struck the key or are the service's, may be the beginning of an outage.

@@ -25,6 +25,7 @@ static HEADERS: [Header; 3] = [
 const MOST_REFUSALS: u8 = 2;
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts")]
 pub(super) struct Party {
     presented: Presented,
     /// Whether other people's keys may serve this call.
@@ -35,6 +36,9 @@ pub(super) struct Party {
     was_own: bool,
     refusals: u8,
     accused: Vec<Accusation>,
+    /// The keys that were throttled, and whether the caller's own was.
+    throttled: Vec<Accusation>,
+    was_throttled: bool,
 }
 
 impl Party {
@@ -49,7 +53,8 @@ impl Party {
         let secret = credential(settings.pool.slot(), head)?;
         let presented = settings.pool.present(secret, now)?;
         let shares = stateless && presented.shares();
-        Ok(Self { presented, shares, proves, was_own: false, refusals: 0, accused: Vec::new() })
+        let (accused, throttled) = (Vec::new(), Vec::new());
+        Ok(Self { presented, shares, proves, was_own: false, refusals: 0, accused, throttled, was_throttled: false })
     }
 
     pub(super) fn caller(&self) -> Caller {
@@ -94,11 +99,20 @@ impl Party {
     ) {
         if lease.is_foreign() {
             self.refusals += u8::from(is_refusal(status, verdict));
-            self.accused.extend(lease.take_accusation());
+            let list = if verdict.outcome == Outcome::Rejected { &mut self.accused } else { &mut self.throttled };
+            list.extend(lease.take_accusation());
+            if verdict.outcome == Outcome::Accepted {
+                pool.note_gift(&self.presented, lease);
+            }
+        } else if verdict.outcome == Outcome::Throttled {
+            self.was_throttled = true;
         } else if self.refusals > 0 && is_refusal(status, verdict) {
             pool.acquit(&std::mem::take(&mut self.accused), &self.presented, now);
         } else if self.refusals >= MOST_REFUSALS && verdict.outcome == Outcome::Accepted {
             pool.convict(&std::mem::take(&mut self.accused), &self.presented, now);
+        }
+        if self.was_throttled && verdict.outcome == Outcome::Throttled {
+            pool.join_fates(&self.throttled, &self.presented);
         }
     }
 

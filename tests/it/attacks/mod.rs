@@ -26,7 +26,7 @@
 //! | 21 200 with an error | `hostile::joining::attack_21_…`, `commune::proof::only_a_clean_answer_…` |
 //! | 22 strike washing | `hostile::joining::attack_22_…`, `commune::proof::strikes_are_not_washed_off_…` |
 //! | 23 junk that fills the seats | `hostile::joining::attack_23_…`; keys that do work may fill them: who comes later is served with its own, `proxy::commune::only_so_many_keys_join` |
-//! | 24 leeching | `hostile::joining::attack_24_…`, `commune::membership::a_member_whose_key_fails_…`; no ledger of give and take |
+//! | 24 leeching | `hostile::joining::attack_24_…`, `commune::membership::a_member_whose_key_fails_…`, `commune::membership::attack_24_…` |
 //! | 25 one key, many callers | `hostile::spelling::attack_25_…`, `commune::membership::callers_present_their_keys_…` |
 //! | 26 what belongs to somebody | `hostile::tenants::attack_26_…`, `commune::membership::calls_that_leave_something_behind_…`; what a shared call's body names (`store`, ids of files) is not looked at |
 //! | 27, 28 what owners see, what caches tell | cannot be met: said in the documentation |

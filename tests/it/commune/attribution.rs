@@ -274,3 +274,44 @@ async fn k_concurrent_failures_are_one_strike() {
         }
     }
 }
+
+/// A prompt that is too long for any key's minute, and small ones that prove its caller's own key in between.
+#[tokio::test]
+async fn a_caller_throttled_with_its_own_key_too_rests_nobody_for_long() {
+    let world = World::new(12);
+    world.answers(|seen| {
+        let long = seen.headers.get("accept-language").is_some_and(|value| value == "poison");
+        if long { answer(429, &[("retry-after", "3000")], "") } else { ok() }
+    });
+    for _ in 0..5 {
+        assert_eq!(poison(&world, 11).await.status, 429);
+        let resting = (0..11).filter(|&victim| world.state(victim) == State::Resting).count();
+        assert!(resting >= 1, "for its hint, for now");
+        assert_eq!(world.chat(11).await.status, 200, "its own key works all the same");
+        // One request for each tries them, and they are back.
+        for _ in 0..resting {
+            assert_eq!(world.chat(0).await.status, 200);
+        }
+        for victim in 0..11 {
+            let member = world.member(victim).unwrap();
+            assert!(member.until.is_none_or(|until| until <= world.pool.now()), "{}", world.pool.snapshot());
+        }
+    }
+    assert!(world.pool.snapshot().active() >= 11, "{}", world.pool.snapshot());
+}
+
+#[tokio::test]
+async fn a_handful_of_callers_that_agree_lay_a_key_to_rest_for_a_minute_at_a_time() {
+    let world = World::new(20);
+    accuse(&world).await;
+    for witness in 2..=7 {
+        assert_eq!(world.chat(witness).await.status, 200, "{witness}");
+        let member = world.member(0).unwrap();
+        let expected = if witness < 7 { 1 } else { 2 };
+        assert_eq!((member.state, member.rejections), (State::Resting, expected), "{witness}");
+        if witness < 7 {
+            assert!(member.until.unwrap() - world.pool.now() <= std::time::Duration::from_secs(60));
+            world.pass(61);
+        }
+    }
+}

@@ -266,3 +266,26 @@ async fn the_snapshot_tells_where_callers_come_from_and_no_more() {
     world.send(request).await;
     assert_eq!(world.member(0).unwrap().last_client.unwrap().to_string(), "203.0.113.0/24");
 }
+
+/// Attack 24: a key without money proves itself by what costs nothing, and pays with others'.
+#[tokio::test]
+async fn attack_24_nobody_takes_much_more_than_it_gives_where_there_is_a_limit() {
+    let rules = Commune::default().credit(10);
+    let world = World::with(KeyPool::builder(Provider::OPENAI).commune(rules).keys(keys(4)));
+    for _ in 0..200 {
+        assert_eq!(world.chat(3).await.status, 200);
+    }
+    let foreign = world.used(0).iter().filter(|&&number| number != 3).count();
+    assert_eq!(foreign, 10, "others have got nothing with its key");
+    let from = world.upstream.count();
+    for _ in 0..40 {
+        world.chat(0).await;
+    }
+    let given = world.used(from).iter().filter(|&&number| number == 3).count();
+    let from = world.upstream.count();
+    for _ in 0..200 {
+        world.chat(3).await;
+    }
+    let taken = world.used(from).iter().filter(|&&number| number != 3).count();
+    assert_eq!(taken, given, "as much again as it gave");
+}
