@@ -5,6 +5,8 @@
 //! one (I12). There are [`MemoryStore`], for tests and for pools that need not outlive their process, `SqliteStore`
 //! (feature `sqlite`), and `Encrypted` (feature `encryption`), which seals the secrets of any other. Whoever writes a
 //! store of their own runs [`conformance`] on it.
+//!
+//! Nothing here joins a store to a pool yet: who wants its keys to outlive the process writes their records and loads them.
 
 pub mod conformance;
 #[cfg(feature = "encryption")]
