@@ -1,19 +1,11 @@
 //! Who may come in: with a proxy key, those who present it; without one, everybody.
 
-use http::HeaderName;
 use http::request::Parts;
 use key_commune::secret::{KeyId, Pepper, Secret};
-use key_commune::slot::{Bearer, Header, Slot};
+use key_commune::slot::{Bearer, Header, KEY_HEADERS, Slot};
 
 use crate::Problem;
 use crate::keys::variable;
-
-/// Headers that hold a bare key. `Authorization: Bearer` is looked at before them.
-const HEADERS: [HeaderName; 3] = [
-    HeaderName::from_static("x-api-key"),
-    HeaderName::from_static("api-key"),
-    HeaderName::from_static("x-goog-api-key"),
-];
 
 /// What is known from documentation is no secret.
 const DEFAULTS: [&str; 9] =
@@ -53,13 +45,13 @@ impl Door {
     pub(crate) fn admits(&self, head: &mut Parts) -> bool {
         self.0
             .as_ref()
-            .is_none_or(|lock| lock.fits(&Bearer, head) || HEADERS.iter().any(|name| lock.fits_in(name, head)))
+            .is_none_or(|lock| lock.fits(&Bearer, head) || KEY_HEADERS.iter().any(|slot| lock.fits_in(slot, head)))
     }
 }
 
 impl Lock {
-    fn fits_in(&self, name: &HeaderName, head: &mut Parts) -> bool {
-        head.headers.contains_key(name) && self.fits(&Header(name.clone()), head)
+    fn fits_in(&self, slot: &Header, head: &mut Parts) -> bool {
+        head.headers.contains_key(&slot.0) && self.fits(slot, head)
     }
 
     /// Compares keyed hashes: how long that takes says nothing about the key.

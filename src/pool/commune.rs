@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lease::Lease;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::lease::Lease;
 use super::member::Member;
 use super::shared::Shared;
 use super::tried::Tried;

@@ -11,7 +11,8 @@ use super::refusal::{Refusal, seconds};
 use crate::clock::Timestamp;
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
-use crate::pool::{Allowed, Exhausted, Lease};
+use crate::pool::{Allowed, Exhausted};
+use crate::scrub::Scrubber;
 
 /// Whether the inner client followed a redirect away from the key's origin.
 pub(super) fn has_strayed(head: &response::Parts, origin: &Origin) -> bool {
@@ -58,20 +59,18 @@ pub(super) fn speaks_of_rest(verdict: &Verdict) -> bool {
 pub(super) fn clean(
     allowed: &Allowed,
     head: &mut response::Parts,
-    (owner, scrubs): (Owner, bool),
-    lease: &Lease,
+    owner: Owner,
+    scrubber: Option<&Scrubber>,
 ) -> Result<(), Refusal> {
     hygiene::response(&mut head.headers);
     if owner == Owner::Another {
         hygiene::only(&mut head.headers, &allowed.answers);
     }
-    if !scrubs {
-        return Ok(());
-    }
+    let Some(scrubber) = scrubber else { return Ok(()) };
     if is_encoded(&head.headers) {
         return Err(Refusal::Encoded);
     }
-    lease.scrubber().headers(&mut head.headers);
+    scrubber.headers(&mut head.headers);
     Ok(())
 }
 

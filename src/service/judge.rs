@@ -182,8 +182,9 @@ where
         if answer::is_withheld(owner, head.status, verdict) {
             return None;
         }
-        let scrubs = settings.scrub || owner == Owner::Another;
-        if let Err(refusal) = answer::clean(settings.pool.allowed(), &mut head, (owner, scrubs), &lease) {
+        // Made once for head and body: for a newcomer that takes microseconds.
+        let scrubber = (settings.scrub || owner == Owner::Another).then(|| lease.scrubber());
+        if let Err(refusal) = answer::clean(settings.pool.allowed(), &mut head, owner, scrubber.as_ref()) {
             return Some(refusal.response(settings.pool.provider()));
         }
         let served = Served { key: lease.key_id(), attempts: self.tried.count() as u32, waited: self.waited };
@@ -191,7 +192,6 @@ where
             head.extensions.insert(served);
         }
         let watch = Watch::new(&head.headers, &settings.classify);
-        let scrubber = scrubs.then(|| lease.scrubber());
         let body = ResponseBody::served_by(body, lease, served).watched(watch).scrubbed(scrubber);
         let body = if owner == Owner::Another { body.without_trailers() } else { body };
         Some(Response::from_parts(head, body))

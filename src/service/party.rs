@@ -1,7 +1,7 @@
 //! On whose behalf a request is served in a commune: which keys it may use, and what their refusals tell about whom.
 
 use http::request::Parts;
-use http::{HeaderName, StatusCode, response};
+use http::{StatusCode, response};
 
 use super::layer::Settings;
 use super::proof;
@@ -12,14 +12,7 @@ use crate::outcome::{Fault, Outcome, Verdict};
 use crate::pool::{Accusation, KeyPool, Lease, Presented, Tried};
 use crate::provider::Endpoint;
 use crate::secret::Secret;
-use crate::slot::{Bearer, Header, Slot, SlotError};
-
-/// Where callers present their keys, beside the provider's own slot: whatever their client library was made for.
-static HEADERS: [Header; 3] = [
-    Header(HeaderName::from_static("x-api-key")),
-    Header(HeaderName::from_static("api-key")),
-    Header(HeaderName::from_static("x-goog-api-key")),
-];
+use crate::slot::{Bearer, KEY_HEADERS, Slot, SlotError};
 
 /// How many keys that are not the caller's may refuse a request before it goes on with the caller's own.
 const MOST_REFUSALS: u8 = 2;
@@ -111,7 +104,7 @@ impl Party {
         } else if self.refusals >= MOST_REFUSALS && verdict.outcome == Outcome::Accepted {
             pool.convict(&std::mem::take(&mut self.accused), &self.presented, now);
         }
-        if self.was_throttled && verdict.outcome == Outcome::Throttled {
+        if self.was_throttled && verdict.outcome == Outcome::Throttled && !self.throttled.is_empty() {
             pool.join_fates(&self.throttled, &self.presented);
         }
     }
@@ -134,7 +127,7 @@ pub(super) fn is_refusal(status: StatusCode, verdict: &Verdict) -> bool {
     verdict.outcome == Outcome::Rejected || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// Takes the caller's credential out, wherever it stands. Several are one if they are the same.
+/// Takes the caller's credential out of the provider's own slot and wherever else clients put theirs. Several are one if they are the same.
 fn credential(slot: &dyn Slot, head: &mut Parts) -> Result<Secret, Refusal> {
     match find(slot, head) {
         Ok(Some(secret)) => Ok(secret),
@@ -147,8 +140,8 @@ fn find(slot: &dyn Slot, head: &mut Parts) -> Result<Option<Secret>, SlotError> 
     let mut found = slot.take(head)?;
     same(&mut found, Bearer.take(head)?)?;
     // Most requests have none of these, and names compare faster than they are looked up.
-    if head.headers.keys().any(|name| HEADERS.iter().any(|other| other.0 == *name)) {
-        for other in &HEADERS {
+    if head.headers.keys().any(|name| KEY_HEADERS.iter().any(|other| other.0 == *name)) {
+        for other in &KEY_HEADERS {
             same(&mut found, other.take(head)?)?;
         }
     }

@@ -40,6 +40,13 @@ impl Slot for Bearer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header(pub HeaderName);
 
+/// The headers that clients put bare keys into, if not into `Authorization`: whatever API their library was made for.
+pub static KEY_HEADERS: [Header; 3] = [
+    Header(HeaderName::from_static("x-api-key")),
+    Header(HeaderName::from_static("api-key")),
+    Header(HeaderName::from_static("x-goog-api-key")),
+];
+
 impl Slot for Header {
     fn value(&self, secret: &Secret) -> HeaderValue {
         sensitive(secret.expose().into())

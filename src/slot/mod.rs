@@ -13,7 +13,7 @@ use http::request::Parts;
 
 use crate::secret::{Secret, wiped};
 
-pub use header::{Bearer, Header};
+pub use header::{Bearer, Header, KEY_HEADERS};
 pub use query::Query;
 pub(crate) use query::{is_same_name, remove};
 

@@ -22,6 +22,13 @@ async fn accuse(world: &World) {
     }
 }
 
+/// Key 0 has its strike, or nothing is held against it.
+fn assert_judged(world: &World, refused: bool) {
+    let member = world.member(0).unwrap();
+    let expected = if refused { (State::Resting, 1) } else { (State::Active, 0) };
+    assert_eq!((member.state, member.rejections), expected);
+}
+
 #[tokio::test]
 async fn a_refusal_that_another_caller_meets_is_a_suspicion() {
     // Of two, the one that serves the request then is the caller's own: it speaks for the request, not against the key.
@@ -49,9 +56,7 @@ async fn a_witness_decides() {
         let from = world.upstream.count();
         assert_eq!(world.chat(2).await.status, 200, "the witness is served, by another key if need be");
         assert_eq!(world.used(from)[0], 0, "and it is the next caller that comes");
-        let member = world.member(0).unwrap();
-        let expected = if refused { (State::Resting, 1) } else { (State::Active, 0) };
-        assert_eq!((member.state, member.rejections), expected);
+        assert_judged(&world, refused);
     }
 }
 
@@ -66,9 +71,7 @@ async fn the_owner_of_a_suspect_uses_only_that_and_decides_too() {
         let from = world.upstream.count();
         assert_eq!(world.chat(0).await.status.as_u16(), if refused { 401 } else { 200 });
         assert_eq!(world.used(from), [0]);
-        let member = world.member(0).unwrap();
-        let expected = if refused { (State::Resting, 1) } else { (State::Active, 0) };
-        assert_eq!((member.state, member.rejections), expected);
+        assert_judged(&world, refused);
     }
 }
 
@@ -285,6 +288,7 @@ async fn a_caller_throttled_with_its_own_key_too_rests_nobody_for_long() {
     });
     for _ in 0..5 {
         assert_eq!(poison(&world, 11).await.status, 429);
+        assert_eq!(poison(&world, 11).await.status, 429, "on its own by now, which lets nobody forget the first");
         let resting = (0..11).filter(|&victim| world.state(victim) == State::Resting).count();
         assert!(resting >= 1, "for its hint, for now");
         assert_eq!(world.chat(11).await.status, 200, "its own key works all the same");
