@@ -2,19 +2,12 @@
 
 mod support;
 
-use std::time::Duration;
-
-use criterion::Criterion;
 use key_commune::KeyCommuneLayer;
 use support::{Bare, Keys, Template, send};
 use tower::Layer;
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = support::criterion();
     let template = Template::new();
     criterion.bench_function("call, bare", |bencher| bencher.iter(|| send(&mut Bare, template.request())));
     let layer = |keys| KeyCommuneLayer::new(Keys::new(keys).pool);

@@ -31,11 +31,7 @@ const RESTING: [usize; 3] = [0, 50, 99];
 type Samples = RefCell<BTreeMap<(usize, usize, usize), Vec<f64>>>;
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = support::criterion();
     let samples = Samples::default();
     for threads in [1, 2] {
         yardstick(&mut criterion, &samples, threads);

@@ -1,10 +1,11 @@
 //! How fast an answer's hint is read: only refusals are, so this bounds what a storm of them costs. Run with
 //! `cargo bench --bench hint`.
 
+mod support;
+
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::Criterion;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use key_commune::clock::Timestamp;
 use key_commune::hint;
@@ -27,11 +28,7 @@ const DELAY: &[u8] =
 {"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"23s"}]}}"#;
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(1))
-        .configure_from_args();
+    let mut criterion = support::criterion();
     let now = Timestamp::from_unix(Duration::from_secs(1_767_225_600));
     for (name, headers, body) in [
         ("hint, nothing said", &[][..], &b"{}"[..]),

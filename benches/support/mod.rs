@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
+use criterion::Criterion;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::Body;
 use http_body_util::Full;
@@ -18,6 +19,15 @@ use key_commune::outcome::{Outcome, Verdict};
 use key_commune::pool::{Builder, Commune, Key, KeyPool, Tried};
 use key_commune::secret::KeyId;
 use tower::Service;
+
+/// Short and often: machines that others use drift.
+pub fn criterion() -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(1))
+        .configure_from_args()
+}
 
 /// A pool of which ever more keys can be laid to rest, evenly strewn.
 pub struct Keys {
