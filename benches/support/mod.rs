@@ -41,9 +41,9 @@ impl Keys {
         Self::with(KeyPool::builder(Provider::OPENAI), count)
     }
 
-    /// Their callers' own.
+    /// Their callers' own. Chance begins at a known number: a caller that happens to be served with its own key costs less.
     pub fn shared(count: usize) -> Self {
-        Self::with(KeyPool::builder(Provider::OPENAI).commune(Commune::default()), count)
+        Self::with(KeyPool::builder(Provider::OPENAI).commune(Commune::default()).seed(7), count)
     }
 
     fn with(builder: Builder, count: usize) -> Self {
