@@ -113,6 +113,26 @@ impl Record {
         }
     }
 
+    /// The same key, joining now. One that was removed before begins a new generation.
+    #[must_use]
+    pub fn joined(self, past: Option<Tombstone>, now: Timestamp) -> Self {
+        let generation = past.map_or(self.generation, |past| past.generation.saturating_add(1));
+        Self { generation, since: now, created: now, updated: now, ..self }
+    }
+
+    /// The same key in another condition, from now on.
+    #[must_use]
+    pub fn revised(self, condition: Condition, now: Timestamp) -> Self {
+        let since = if condition.state == self.condition.state { self.since } else { now };
+        Self { version: self.version.saturating_add(1), condition, since, updated: now, ..self }
+    }
+
+    /// What is left of the key if it is removed now.
+    #[must_use]
+    pub fn removed(&self, now: Timestamp) -> Tombstone {
+        Tombstone { generation: self.generation, at: now, id: self.id }
+    }
+
     /// The greater of two records of one key and generation, with what both have counted and the later seal.
     fn merge(mut self, mut other: Self) -> Self {
         if self.order(&other) == Ordering::Less {

@@ -136,6 +136,22 @@ fn i20_a_removed_key_stays_removed_until_it_joins_again() {
 }
 
 #[test]
+fn a_record_tells_what_becomes_of_it() {
+    let joined = record().joined(None, at(1));
+    assert_eq!((joined.generation, joined.created, joined.since), (0, at(1), at(1)));
+    let blocked = Health::default().blocked(at(9), 1).condition();
+    let revised = joined.clone().revised(blocked, at(2));
+    assert_eq!((revised.version, revised.since, revised.updated, revised.created), (1, at(2), at(2), at(1)));
+    assert_eq!(revised.clone().revised(blocked, at(3)).since, at(2), "in the same state since then");
+    assert_eq!(merged([joined.clone().into(), revised.clone().into()]), revised.clone().into());
+    let gone = revised.removed(at(4));
+    assert_eq!(merged([gone.into(), revised.into()]), gone.into());
+    let again = record().joined(Some(gone), at(5));
+    assert_eq!(again.generation, 1);
+    assert_eq!(merged([gone.into(), again.clone().into()]), again.into(), "whoever joins again is back");
+}
+
+#[test]
 fn i19_no_more_than_so_many_replicas_are_remembered() {
     let tallies: Tallies = (0..1_000).map(|number| (Replica(number), tally(1, 1))).collect();
     assert_eq!(tallies.iter().count(), Tallies::MOST);
