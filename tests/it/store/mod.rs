@@ -7,6 +7,8 @@ mod folder;
 #[cfg(all(feature = "sqlite", unix))]
 mod killed;
 #[cfg(feature = "sqlite")]
+mod queries;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 mod watch;
 
