@@ -6,6 +6,8 @@ mod encrypted;
 mod folder;
 #[cfg(all(feature = "sqlite", unix))]
 mod killed;
+#[cfg(feature = "encryption")]
+mod rotated;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
