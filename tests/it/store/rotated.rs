@@ -61,7 +61,9 @@ impl Store for Told {
     }
     fn write(&self, changes: Vec<Change>) -> Doing<'_, ()> {
         let before = self.1.lock().unwrap().take();
-        before.into_iter().for_each(|before| before());
+        if let Some(before) = before {
+            before();
+        }
         self.0.write(changes)
     }
     fn flush(&self) -> Doing<'_, ()> {
