@@ -2,9 +2,11 @@
 
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
+mod faults;
 #[cfg(any(feature = "encryption", feature = "sqlite"))]
 mod folder;
-#[cfg(all(feature = "sqlite", unix))]
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod killed;
 #[cfg(feature = "encryption")]
 mod rotated;
