@@ -2,10 +2,14 @@
 
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
+mod faults;
 #[cfg(any(feature = "encryption", feature = "sqlite"))]
 mod folder;
-#[cfg(all(feature = "sqlite", unix))]
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod killed;
+#[cfg(feature = "encryption")]
+mod rotated;
 #[cfg(feature = "sqlite")]
 mod queries;
 #[cfg(feature = "sqlite")]
