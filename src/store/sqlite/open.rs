@@ -21,11 +21,24 @@ const OLDEST: i32 = 3_051_003;
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = beside(path, ".lock");
     let file = private(OpenOptions::new().create(true)).open(&lock).map_err(|error| unreachable(&lock, &error))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::new(ErrorKind::Locked, path.display())),
         Err(fs::TryLockError::Error(error)) => Err(unreachable(&lock, &error)),
     }
+}
+
+/// Half a second's patience: who had the file may be about to leave, and a process that is being started holds for a
+/// moment what the one that starts it has.
+#[expect(clippy::disallowed_methods, reason = "opening a file blocks anyway")]
+fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
+    for _ in 0..50 {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            settled => return settled,
+        }
+    }
+    file.try_lock()
 }
 
 /// Opens a database, or makes one.
