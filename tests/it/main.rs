@@ -24,3 +24,4 @@ mod slot;
 mod store;
 mod subnet;
 mod support;
+mod usage;
