@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::Serialize;
+
 /// Money, in millionths of a US dollar.
 ///
 /// ```
@@ -7,7 +9,8 @@ use std::fmt;
 ///
 /// assert_eq!(Cost::from_micros(1_250_000).to_string(), "$1.250000");
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct Cost(u64);
 
 impl Cost {

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 /// The name of a model: at most [`Model::LONGEST`] visible ASCII characters (I7).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Model {
@@ -10,6 +12,13 @@ pub struct Model {
 impl Model {
     /// In bytes.
     pub const LONGEST: usize = 64;
+
+    /// What stands for models that have no name, or are too many to be told apart.
+    pub const OTHER: Self = {
+        let mut bytes = [0; Self::LONGEST];
+        [bytes[0], bytes[1], bytes[2], bytes[3], bytes[4]] = *b"other";
+        Self { bytes, length: 5 }
+    };
 
     /// A name, unless it is empty, too long, or has a character that does not belong into one.
     ///
@@ -32,6 +41,12 @@ impl Model {
     pub fn as_str(&self) -> &str {
         let name = self.bytes.get(..self.length.into()).unwrap_or_default();
         str::from_utf8(name).unwrap_or_default()
+    }
+}
+
+impl Serialize for Model {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
