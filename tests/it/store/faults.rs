@@ -80,7 +80,7 @@ async fn limited() {
 
 /// SQLite knows full disks by another number than that of full files, so that the kind is told of the former only.
 #[tokio::test]
-async fn i13_a78_a_file_that_may_not_grow_loses_nothing_and_goes_on_later() {
+async fn i13_a77_a_file_that_may_not_grow_loses_nothing_and_goes_on_later() {
     let folder = Folder::new();
     let text = said(&mut child("trap '' XFSZ; ulimit -f 400; exec \"$@\"", "limited", &folder.file()));
     let (kind, rest) = text.split_once(" after ").unwrap();
@@ -117,7 +117,7 @@ async fn on_a_small_disk() {
 const SMALL: &str = "unshare -Urm sh -c 'mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"' \"$(dirname \"$KEY_COMMUNE_TEST_FAULTS\")\" ";
 
 #[tokio::test]
-async fn i13_a78_a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
+async fn i13_a77_a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
     let folder = Folder::new();
     let possible = Command::new("sh").args(["-c", &format!("{SMALL} true")]).env(PATH, folder.file()).output().unwrap();
     if !possible.status.success() {
@@ -148,7 +148,7 @@ fn unprivileged(command: &mut Command) -> &mut Command {
 }
 
 #[tokio::test]
-async fn what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
+async fn a77_what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
     let folder = Folder::new();
     SqliteStore::open(folder.file()).unwrap().write(batch(0)).await.unwrap();
     let before = std::fs::read(folder.file()).unwrap();
@@ -172,7 +172,7 @@ async fn what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
 
 /// The file of a later SQLite, that this one may read: whoever runs the tests.
 #[tokio::test]
-async fn what_cannot_be_written_is_read_only() {
+async fn a77_what_cannot_be_written_is_read_only() {
     let folder = Folder::new();
     SqliteStore::open(folder.file()).unwrap().write(batch(0)).await.unwrap();
     let mut bytes = std::fs::read(folder.file()).unwrap();
@@ -185,7 +185,7 @@ async fn what_cannot_be_written_is_read_only() {
 }
 
 #[tokio::test]
-async fn who_holds_a_database_too_long_is_waited_for_in_vain_and_nothing_is_lost() {
+async fn a77_who_holds_a_database_too_long_is_waited_for_in_vain_and_nothing_is_lost() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).unwrap();
     store.write(batch(0)).await.unwrap();
