@@ -117,7 +117,7 @@ async fn sealed_header(inner: &impl Store) -> Result<Bytes, StoreError> {
 /// Seals an empty store. If somebody else does at the same moment, theirs stands.
 async fn found(inner: &impl Store, key: &RingKey) -> Result<(), StoreError> {
     headless(&inner.load().await?)?;
-    inner.replace_header(None, Header::new(key, Header::draw(key)).seal()?).await.map(drop)
+    inner.replace_header(None, Header::new(key, Header::first_pepper(key)).seal()?).await.map(drop)
 }
 
 /// Refuses keys that no header stands for.
@@ -133,7 +133,8 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async { Ok(opened(&self.ring, self.inner.load().await?)) })
     }
 
-    /// Before and after: whoever changes the master key meanwhile has not seen these changes, and they are sealed anew.
+    /// Looks at the header before and after: who changes the master key between the two has not seen these changes, so
+    /// they are sealed anew.
     fn write(&self, mut changes: Vec<Change>) -> Doing<'_, ()> {
         Box::pin(async move {
             let mut ring = self.ring().await?;

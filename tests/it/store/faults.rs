@@ -14,7 +14,7 @@ use key_commune::secret::KeyId;
 use key_commune::store::{Encrypted, ErrorKind, KeyRing, SqliteStore, Store, StoreError};
 use rusqlite::Connection;
 
-use super::folder::Folder;
+use super::folder::{Folder, unlocked};
 use super::record;
 
 /// Tells a child where the database is.
@@ -87,7 +87,7 @@ async fn i13_a77_a_file_that_may_not_grow_loses_nothing_and_goes_on_later() {
     assert!(kind.ends_with("Unavailable") || kind.ends_with("Full"), "{text}");
     let batches: usize = rest.split(' ').next().unwrap().parse().unwrap();
     assert!(batches > 0);
-    let store = SqliteStore::open(folder.file()).unwrap();
+    let store = unlocked(&folder.file()).await.unwrap();
     assert_holds(&store, batches).await;
     store.write((batches..batches + 100).flat_map(batch).collect()).await.unwrap();
     assert_holds(&store, batches + 100).await;
@@ -110,7 +110,7 @@ async fn on_a_small_disk() {
     assert!(more > batches, "writes go on when there is room again");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     drop(store);
-    assert_holds(&SqliteStore::open(&path).unwrap(), more).await;
+    assert_holds(&unlocked(path.as_ref()).await.unwrap(), more).await;
     say("as it should");
 }
 
@@ -178,7 +178,7 @@ async fn a77_what_cannot_be_written_is_read_only() {
     let mut bytes = std::fs::read(folder.file()).unwrap();
     bytes[18] = 3;
     std::fs::write(folder.file(), &bytes).unwrap();
-    let error = SqliteStore::open(folder.file()).unwrap_err();
+    let error = unlocked(&folder.file()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
     assert!(error.to_string().contains("keys.db"), "{error}");
     assert!(std::fs::read(folder.file()).unwrap() == bytes);
@@ -236,7 +236,7 @@ async fn a77_a_damaged_sealed_file_is_never_an_empty_pool() {
         let bit = step * 7_919_993 % (whole.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(folder.file(), bytes).unwrap();
-        let opened = async { Encrypted::open(SqliteStore::open(folder.file())?, ring.clone()).await?.load().await };
+        let opened = async { Encrypted::open(unlocked(&folder.file()).await?, ring.clone()).await?.load().await };
         match opened.await {
             Ok(loaded) => assert_eq!(loaded.changes.len() + loaded.unreadable.len() + loaded.nameless, 50),
             Err(error) => assert!(error.kind() == ErrorKind::Damaged, "{error}"),
