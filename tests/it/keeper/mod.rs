@@ -1,6 +1,8 @@
 //! A pool that is kept in a store: what it has learned outlives it, and no store holds it up.
 
 mod faults;
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
+mod killed;
 mod replicas;
 mod restarts;
 mod shaky;

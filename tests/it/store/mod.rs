@@ -5,7 +5,7 @@ mod encrypted;
 #[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod faults;
 #[cfg(any(feature = "encryption", feature = "sqlite"))]
-mod folder;
+pub(crate) mod folder;
 #[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod killed;
 #[cfg(feature = "sqlite")]
