@@ -3,6 +3,7 @@
 //! measure only that, and a number of thousands of records to restore. It needs about 2 GiB below the target folder.
 #![allow(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
@@ -50,7 +51,7 @@ impl Keys {
     }
 
     /// Nothing has been counted yet.
-    fn new(&self, number: usize) -> Change {
+    fn fresh(&self, number: usize) -> Change {
         let mut record = self.record(number, 0);
         record.tallies = Tallies::default();
         record.into()
@@ -65,6 +66,13 @@ fn tally(count: u64, at: Timestamp) -> Tally {
     }
     tally.last_client = Some((at, std::net::IpAddr::from([192, 0, 2, 1]).into()));
     tally
+}
+
+/// Seconds of processor time that this process has taken: on a machine that others use, what it would be alone.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    fields.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 /// A folder that is gone when it is dropped.
@@ -88,7 +96,7 @@ impl Drop for Folder {
 async fn main() {
     let thousands = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1_000);
     let folder = Folder::new();
-    println!("{:8} {:44} {:>12}", "store", "what", "figure");
+    println!("{:8} {:44} {:>12} {:>10}", "store", "what", "figure", "CPU since");
     let plain = async |path: PathBuf| SqliteStore::open(path).unwrap();
     all("plain", &folder.0.join("plain.db"), &Keys(Pepper::new([7; 32])), thousands * 1_000, plain).await;
     let ring = KeyRing::new(&"8f0c".repeat(16).parse().unwrap());
@@ -97,23 +105,28 @@ async fn main() {
 }
 
 async fn all<S: Store>(name: &str, path: &Path, keys: &Keys, count: usize, open: impl AsyncFn(PathBuf) -> S) {
-    let tell = |what: &str, figure: String| println!("{name:8} {what:44} {figure:>12}");
+    let mut before = cpu();
+    let mut tell = |what: &str, figure: String| {
+        let used = cpu() - std::mem::replace(&mut before, cpu());
+        println!("{name:8} {what:44} {figure:>12} {used:>9.2}s");
+    };
     let named = |part| std::env::args().any(|argument| argument == part);
     let wanted = |part| named(part) || !["changes", "import", "restore"].into_iter().any(named);
     let fresh = async |end: &str| open(path.with_extension(end)).await;
     if wanted("changes") {
-        changes(&fresh("changes").await, keys, &tell).await;
+        changes(&fresh("changes").await, keys, &mut tell).await;
     }
     if wanted("import") {
-        import(&fresh("import").await, keys, &tell).await;
+        import(&fresh("import").await, keys, &mut tell).await;
     }
     if wanted("restore") {
         fill(&fresh("full").await, keys, count).await;
-        restore(async || fresh("full").await, count, &tell).await;
+        tell(&format!("write {count} records by 10000"), String::new());
+        restore(async || fresh("full").await, count, &mut tell).await;
     }
 }
 
-async fn changes(store: &impl Store, keys: &Keys, tell: &impl Fn(&str, String)) {
+async fn changes(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, String)) {
     store.write(keys.some(0..BUSY, 0)).await.unwrap();
     let (size, pace) = FLUSH;
     let (mut turns, mut times) = (tokio::time::interval(pace), Vec::new());
@@ -135,7 +148,7 @@ async fn changes(store: &impl Store, keys: &Keys, tell: &impl Fn(&str, String)) 
     }
 }
 
-async fn back_to_back(store: &impl Store, keys: &Keys, size: usize, tell: &impl Fn(&str, String)) {
+async fn back_to_back(store: &impl Store, keys: &Keys, size: usize, tell: &mut impl FnMut(&str, String)) {
     let mut took = Duration::ZERO;
     for from in (0..CHANGES).step_by(size) {
         let version = (1_000 * size + from / BUSY) as u64;
@@ -148,24 +161,23 @@ async fn back_to_back(store: &impl Store, keys: &Keys, size: usize, tell: &impl 
     tell(&format!("changes by {size}, back to back"), format!("{rate:.0}/s"));
 }
 
-async fn import(store: &impl Store, keys: &Keys, tell: &impl Fn(&str, String)) {
+async fn import(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, String)) {
     let start = Instant::now();
     for from in (0..IMPORTED).step_by(1_000) {
-        store.write((from..from + 1_000).map(|number| keys.new(number)).collect()).await.unwrap();
+        store.write((from..from + 1_000).map(|number| keys.fresh(number)).collect()).await.unwrap();
     }
     tell(&format!("import {IMPORTED} keys by 1000"), format!("{:.2?}", start.elapsed()));
 }
 
 /// Opening includes a look at every page: a damaged database is refused.
-async fn restore<S: Store>(open: impl AsyncFn() -> S, count: usize, tell: &impl Fn(&str, String)) {
+async fn restore<S: Store>(open: impl AsyncFn() -> S, count: usize, tell: &mut impl FnMut(&str, String)) {
     let start = Instant::now();
     let store = open().await;
-    let opened = start.elapsed();
+    tell(&format!("open a database of {count} records"), format!("{:.2?}", start.elapsed()));
+    let start = Instant::now();
     let loaded = store.load().await.unwrap();
-    let took = start.elapsed();
+    tell("  load them", format!("{:.2?}", start.elapsed()));
     assert_eq!((loaded.changes.len(), loaded.unreadable.len()), (count, 0));
-    tell(&format!("open a database of {count} records"), format!("{opened:.2?}"));
-    tell("  load them", format!("{:.2?}", took - opened));
 }
 
 async fn fill(store: &impl Store, keys: &Keys, count: usize) {

@@ -101,10 +101,7 @@ async fn watching(store: &impl Store) -> Result<(), Failure> {
             store.write(vec![history.any(4)]).await?;
         }
         let present = store.load().await?.changes;
-        match timeout(PATIENCE, telling(&mut *watch, &present)).await {
-            Ok(told) => told?,
-            Err(_) => continue,
-        }
+        timeout(PATIENCE, telling(&mut *watch, &present)).await.unwrap_or(Ok(()))?;
     }
     Ok(())
 }

@@ -55,7 +55,9 @@ impl Store for MemoryStore {
         let ids: Vec<_> = changes.iter().map(Change::id).collect();
         let written = self.with(|mut memory| changes.into_iter().for_each(|change| memory.merge(change)));
         // Where nobody watches, nobody hears.
-        ids.into_iter().for_each(|id| drop(self.0.news.send(id)));
+        for id in ids {
+            let _ = self.0.news.send(id);
+        }
         written
     }
 

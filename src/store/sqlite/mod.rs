@@ -1,6 +1,7 @@
 //! Records in a SQLite database that an operator can query.
 
 mod builder;
+mod counters;
 mod database;
 mod load;
 mod open;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::Row;
-use rusqlite::types::{FromSql, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
@@ -37,7 +37,7 @@ pub(super) fn record(row: &Row<'_>) -> Option<Record> {
     Some(Record {
         id: cells.id()?,
         provider: cells.next()?,
-        origin: cells.text()?.map(Origin::plain).transpose().ok()?,
+        origin: cells.text().ok()?.map(Origin::plain).transpose().ok()?,
         display: cells.next()?,
         label: cells.next()?,
         generation: cells.next()?,
@@ -45,7 +45,7 @@ pub(super) fn record(row: &Row<'_>) -> Option<Record> {
         seal: cells.next()?,
         condition: cells.condition()?,
         since: cells.time()?,
-        strikers: serde_json::from_str(cells.text()??).ok()?,
+        strikers: serde_json::from_str(cells.text().ok()??).ok()?,
         created: cells.time()?,
         updated: cells.time()?,
         tallies: Tallies::default(),
@@ -68,7 +68,7 @@ pub(super) fn total(row: &Row<'_>) -> ((Replica, Tally), bool) {
         day: cells.mend(Cells::next),
         today: cells.counts(),
         last_success: cells.mend(Cells::time),
-        last_client: cells.mend(Cells::client),
+        last_client: cells.mend(|cells| cells.client().ok()),
         spent: cells.spent(),
     };
     ((replica, tally), !cells.damaged)
@@ -78,7 +78,7 @@ pub(super) fn total(row: &Row<'_>) -> ((Replica, Tally), bool) {
 pub(super) fn usage(row: &Row<'_>, usage: &mut UsageOfDay) -> bool {
     let mut cells = Cells { at: 1, ..Cells::of(row) };
     let (day, replica) = (cells.mend(Cells::next), Replica(cells.mend(Cells::next::<i64>).cast_unsigned()));
-    let model = cells.text().flatten().and_then(Model::new);
+    let model = cells.text().ok().flatten().and_then(Model::new);
     let spent = cells.spent();
     if let Some(model) = model.filter(|_| !cells.damaged) {
         usage.note(day, replica, model, spent);
@@ -119,12 +119,12 @@ impl<'r> Cells<'r> {
         value.unwrap_or_default()
     }
 
-    fn text(&mut self) -> Option<Option<&'r str>> {
-        self.value()?.as_str_or_null().ok()
+    fn text(&mut self) -> FromSqlResult<Option<&'r str>> {
+        self.value().ok_or(FromSqlError::InvalidType)?.as_str_or_null()
     }
 
     fn id(&mut self) -> Option<KeyId> {
-        self.text()??.parse().ok()
+        self.text().ok()??.parse().ok()
     }
 
     fn count(&mut self) -> Option<u64> {
@@ -156,19 +156,19 @@ impl<'r> Cells<'r> {
         }
     }
 
-    fn client(&mut self) -> Option<Option<(Timestamp, Subnet)>> {
+    fn client(&mut self) -> FromSqlResult<Option<(Timestamp, Subnet)>> {
         let (time, subnet) = (self.time(), self.text());
-        let Some(subnet) = subnet? else { return Some(None) };
-        Some(Some((time?, subnet.parse().ok()?)))
+        let client = |subnet: &str| time.zip(subnet.parse().ok()).ok_or(FromSqlError::InvalidType);
+        subnet?.map(client).transpose()
     }
 
     fn condition(&mut self) -> Option<Condition> {
         let until = self.time()?;
-        let state: StrDeserializer<'_, Error> = self.text()??.into_deserializer();
+        let state: StrDeserializer<'_, Error> = self.text().ok()??.into_deserializer();
         Some(Condition {
             until,
             state: State::deserialize(state).ok()?,
-            reason: self.text()?.map(serde_json::from_str).transpose().ok()?,
+            reason: self.text().ok()?.map(serde_json::from_str).transpose().ok()?,
             throttles: self.next()?,
             rejections: self.next()?,
             retirements: self.next()?,
