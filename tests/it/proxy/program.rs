@@ -46,10 +46,16 @@ fn build(profile: &Path) {
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
 }
 
-/// The program with these arguments, in an environment without surprises.
+/// The program with these arguments, in an environment without surprises. What it is to remember is said by name.
 pub(super) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(path());
-    command.args(arguments).env_remove("RUST_LOG").kill_on_drop(true);
+    command.args(arguments).kill_on_drop(true);
+    if arguments.first() == Some(&"serve") && !arguments.contains(&"--store") {
+        command.args(["--store", "memory"]);
+    }
+    for name in ["RUST_LOG", "KEY_COMMUNE_MASTER_KEY", "ENCRYPTION_KEY"] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
