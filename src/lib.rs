@@ -47,13 +47,14 @@
 //! body ─▶ scrub ─▶ last byte, error or drop ─▶ lease ends
 //! ```
 //!
-//! Nothing flows back. The crate spawns nothing and holds no lock across an await.
+//! Nothing flows back. But for a [`keeper`](keeper::Keeper), the crate spawns nothing; it holds no lock across an await.
 //!
 //! # Where to read on
 //!
 //! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
 //! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`];
-//! to change how long a key rests, [`health::Penalties`]; to keep what is known of keys, [`store`].
+//! to change how long a key rests, [`health::Penalties`]; to keep what is known of keys,
+//! [`keeper`] and [`store`].
 //!
 //! # Features
 //!
@@ -115,6 +116,8 @@ pub mod pool;
 pub mod preset;
 
 pub mod store;
+
+pub mod keeper;
 
 pub mod service;
 

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::cell::Cell;
+use super::history::History;
 use super::ledger::{Ledger, level};
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;
-use super::word::Standing;
-use super::{Key, KeyPool, MemberSnapshot, Snapshot};
+use super::{Key, KeyPool};
 use crate::clock::Timestamp;
 use crate::health::{Health, Reason, Step};
 use crate::origin::OriginError;
+use crate::record::Tombstone;
 use crate::secret::{KeyId, SecretError};
 
 impl KeyPool {
@@ -47,7 +48,8 @@ impl KeyPool {
     /// Removes a key. Requests that are being served with it go on; nothing they bring back is held against anybody.
     /// Answers whether there was such a key.
     pub fn remove(&self, id: KeyId) -> bool {
-        self.0.with(|ledger| self.0.remove(ledger, id))
+        let now = self.now();
+        self.0.with(|ledger| self.0.remove(ledger, id, now))
     }
 
     /// Takes a key out of use until [`unblock`](Self::unblock). Answers whether there is such a key.
@@ -63,19 +65,6 @@ impl KeyPool {
     /// Gives a key a clean slate, whatever was held against it. Answers whether there is such a key.
     pub fn unblock(&self, id: KeyId) -> bool {
         self.change(id, |_, next, _| Health::cleared(next))
-    }
-
-    /// What has changed since the last call: each key once, in its present state. For a store that writes behind the
-    /// requests.
-    #[must_use]
-    pub fn drain(&self) -> Vec<Change> {
-        let now = self.now();
-        self.0.with(|ledger| {
-            let (changed, gone) = ledger.changes.take();
-            let snapshot = Snapshot::take(self.0.provider.name(), ledger, now);
-            let members = snapshot.members.into_iter().filter(|member| changed.contains(&member.id));
-            members.map(|member| Change::Member(Box::new(member))).chain(gone.into_iter().map(Change::Gone)).collect()
-        })
     }
 
     fn change(&self, id: KeyId, change: impl FnOnce(Health, Step, Timestamp) -> Health) -> bool {
@@ -99,7 +88,7 @@ impl Shared {
     ) -> Result<Vec<KeyId>, PoolError> {
         self.check(ledger, &keys)?;
         let ids = keys.iter().map(|&(id, _)| id).collect();
-        let places: Vec<u32> = keys.into_iter().map(|(id, key)| self.seat(ledger, id, key, now)).collect();
+        let places: Vec<u32> = keys.into_iter().map(|(id, key)| self.enroll(ledger, id, key, now)).collect();
         self.publish(ledger);
         for place in places {
             ledger.hand_out(place, now);
@@ -116,27 +105,35 @@ impl Shared {
         twice.map_or(Ok(()), |(_, key)| Err(PoolError::Twice(key.secret.masked())))
     }
 
+    /// A key joins. One that was removed begins anew.
+    fn enroll(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
+        let past = ledger.changes.exhume(id);
+        let generation = past.map_or(0, |past| past.generation.saturating_add(1));
+        let place = self.seat(ledger, id, key, History::begin(generation, now));
+        ledger.changes.note(place);
+        place
+    }
+
     /// Gives a key the lowest free place.
-    fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
+    pub(super) fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, history: History) -> u32 {
         let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
-        let member = Arc::new(Member::new(place as usize, id, key, self));
+        let member = Arc::new(Member::new(place as usize, id, key, &history.tally(), self));
         member.catch_up(level(&ledger.roster));
-        let cell = Some(Cell::new(member, ledger.step(), now));
+        let cell = Some(Cell::new(member, history, ledger.step()));
         match ledger.cells.get_mut(place as usize) {
             Some(free) => *free = cell,
             None => ledger.cells.push(cell),
         }
         ledger.ids.insert(id, place);
-        ledger.changes.added(id);
         place
     }
 
     /// A key that has proved itself joins, unless the pool is full of keys that work.
     pub(super) fn admit(self: &Arc<Self>, ledger: &mut Ledger, stranger: &Member, now: Timestamp) {
-        if ledger.ids.contains_key(&stranger.id) || !self.has_room(ledger) {
+        if ledger.ids.contains_key(&stranger.id) || !self.has_room(ledger, now) {
             return;
         }
-        let place = self.seat(ledger, stranger.id, stranger.key.clone(), now);
+        let place = self.enroll(ledger, stranger.id, stranger.key.clone(), now);
         if let Some(cell) = ledger.cell(place) {
             cell.member.gate.raise(stranger.gate.tat());
         }
@@ -145,26 +142,26 @@ impl Shared {
     }
 
     /// Whether there is a seat, or one that a retired key can be sent away from.
-    fn has_room(&self, ledger: &mut Ledger) -> bool {
+    fn has_room(&self, ledger: &mut Ledger, now: Timestamp) -> bool {
         if ledger.ids.len() < self.max_keys {
             return true;
         }
         let retired =
             |cell: &&Cell| matches!(cell.health.reason(), Some(Reason::Outcome(_))) && cell.health.is_retired();
         let longest = ledger.cells.iter().flatten().filter(retired).min_by_key(|cell| cell.since);
-        longest.map(|cell| cell.member.id).is_some_and(|id| self.remove(ledger, id))
+        longest.map(|cell| cell.member.id).is_some_and(|id| self.remove(ledger, id, now))
     }
 
-    fn remove(&self, ledger: &mut Ledger, id: KeyId) -> bool {
-        let Some(cell) = ledger.ids.get(&id).copied().and_then(|place| ledger.forget(place)) else { return false };
-        cell.member.word.set(Standing::Closed);
-        ledger.changes.removed(id);
+    fn remove(&self, ledger: &mut Ledger, id: KeyId, now: Timestamp) -> bool {
+        let Some(cell) = ledger.expel(id) else { return false };
+        let tombstone = Tombstone { generation: cell.history.generation, at: now, id };
+        ledger.changes.removed(cell.member.place, tombstone);
         self.publish(ledger);
         true
     }
 
     /// Makes a new roster out of the books, for those who read without the lock.
-    fn publish(&self, ledger: &mut Ledger) {
+    pub(super) fn publish(&self, ledger: &mut Ledger) {
         let member = |cell: &Option<Cell>| cell.as_ref().map(|cell| Arc::clone(&cell.member));
         let mut roster = Roster::new(ledger.cells.iter().map(member).collect());
         if self.commune.is_some() {
@@ -175,15 +172,6 @@ impl Shared {
         ledger.roster = Arc::clone(&roster);
         self.roster.store(roster);
     }
-}
-
-/// What a store has to write down.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A key is new, or its state has changed.
-    Member(Box<MemberSnapshot>),
-    /// A key was removed.
-    Gone(KeyId),
 }
 
 /// Why keys cannot be put into a pool. Never holds a key.

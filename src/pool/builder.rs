@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::health::Penalties;
 use crate::provider::Provider;
 use crate::rate::Crowd;
+use crate::record::Replica;
 use crate::secret::Pepper;
 use crate::select::Select;
 use crate::sync::Mutex;
@@ -47,6 +48,7 @@ pub struct Builder {
     max_waiting: usize,
     keys: Vec<Key>,
     commune: Option<Commune>,
+    replica: Replica,
 }
 
 impl Builder {
@@ -62,6 +64,7 @@ impl Builder {
             max_waiting: 1_024,
             keys: Vec::new(),
             commune: None,
+            replica: Replica::default(),
         }
     }
 
@@ -106,6 +109,13 @@ impl Builder {
     /// the terms of many providers forbid to share keys.**
     pub fn commune(mut self, rules: Commune) -> Self {
         self.commune = Some(rules);
+        self
+    }
+
+    /// The number that this process counts under where several share a store: each needs one of its own, the same after
+    /// every start. Default: 0.
+    pub fn replica(mut self, replica: Replica) -> Self {
+        self.replica = replica;
         self
     }
 
@@ -155,6 +165,7 @@ impl Builder {
             ledger: Mutex::new(ledger),
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
+            replica: self.replica,
             keyed: RandomState::new(),
             strangers: Crowd::default(),
         }));

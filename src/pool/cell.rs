@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::attribution::Accusation;
+use super::history::History;
 use super::member::Member;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -13,10 +14,11 @@ pub(super) struct Cell {
     pub(super) member: Arc<Member>,
     pub(super) health: Health,
     pub(super) since: Timestamp,
+    pub(super) history: History,
     /// Whose request has made it suspect: that caller cannot be the witness.
     pub(super) accuser: Option<Caller>,
     /// Who has struck it, not owning it, since it last proved itself.
-    strikers: Vec<Caller>,
+    pub(super) strikers: Vec<Caller>,
     /// The members that its owner accused though they work.
     wronged: Vec<u32>,
     /// The members that were throttled by the same request of its owner as this one.
@@ -25,16 +27,17 @@ pub(super) struct Cell {
 
 impl Cell {
     /// The most strikers that are remembered; whoever comes behind them strikes no more.
-    const MOST_STRIKERS: usize = 64;
+    pub(super) const MOST_STRIKERS: usize = 64;
 
     /// Whoever accuses so many members that work is to blame itself.
     const MOST_WRONGED: usize = 3;
 
-    pub(super) fn new(member: Arc<Member>, step: Step, since: Timestamp) -> Self {
+    pub(super) fn new(member: Arc<Member>, history: History, step: Step) -> Self {
         Self {
             member,
             health: Health::cleared(step),
-            since,
+            since: history.created,
+            history,
             accuser: None,
             strikers: Vec::new(),
             wronged: Vec::new(),

@@ -16,6 +16,14 @@ use crate::scrub::Scrubber;
 use crate::secret::KeyId;
 use crate::subnet::Subnet;
 
+/// How a call has ended so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Open,
+    Served,
+    Unserved,
+}
+
 /// The right to use one key for one attempt. Held until the last byte of the answer; dropping it gives the key back.
 ///
 /// A lease that is dropped without a verdict says nothing about the key: the caller went away (I8).
@@ -26,7 +34,7 @@ pub struct Lease {
     pub(super) step: Step,
     pub(super) probe: bool,
     caller: Option<Caller>,
-    settled: bool,
+    call: Call,
     /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
     proves: bool,
     accusation: Option<Accusation>,
@@ -36,7 +44,7 @@ impl Lease {
     /// A lease on a member that has been entered.
     #[inline]
     pub(super) fn new(member: Arc<Member>, step: Step, caller: Option<Caller>, probe: bool) -> Self {
-        Self { member, step, probe, caller, settled: false, proves: true, accusation: None }
+        Self { member, step, probe, caller, call: Call::Open, proves: true, accusation: None }
     }
 
     /// The id of the key.
@@ -95,7 +103,7 @@ impl Lease {
 
     /// The answer has ended as it should.
     pub(crate) fn complete(&mut self) {
-        if self.settled
+        if self.call != Call::Open
             && self.wants_proof()
             && let Some(pool) = self.member.pool.upgrade()
         {
@@ -115,10 +123,10 @@ impl Lease {
     /// A success of a key without strikes takes no lock and allocates nothing (I11).
     #[inline]
     pub fn settle(&mut self, verdict: &Verdict, now: Timestamp) {
-        if self.settled && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
+        if self.call != Call::Open && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
             return;
         }
-        self.settled = true;
+        self.note(verdict.outcome);
         if self.matters(verdict)
             && let Some(pool) = self.member.pool.upgrade()
         {
@@ -139,10 +147,21 @@ impl Lease {
 
     /// Takes the key out of use: it went to a place it is not bound to.
     pub fn expose(&mut self, now: Timestamp) {
-        self.settled = true;
+        self.note(Outcome::Forbidden);
         if let Some(pool) = self.member.pool.upgrade() {
             pool.expose(&self.member, now);
             self.probe = false;
+        }
+    }
+
+    /// Takes note of how the call ended. Only what is no success is counted, once.
+    #[inline]
+    fn note(&mut self, outcome: Outcome) {
+        if outcome == Outcome::Accepted {
+            self.call = Call::Served;
+        } else if self.call != Call::Unserved {
+            self.call = Call::Unserved;
+            self.member.counters.note(outcome);
         }
     }
 
@@ -172,6 +191,9 @@ impl Drop for Lease {
         {
             let now = pool.clock.now();
             pool.settle(self, &Verdict::new(Outcome::Aborted), now);
+        }
+        if self.call == Call::Open {
+            self.note(Outcome::Aborted);
         }
         self.member.word.leave();
     }

@@ -37,7 +37,7 @@ pub(crate) struct Ledger {
     pub(super) changes: Changes,
     /// To be woken once the lock is released.
     pub(super) wakers: Vec<Waker>,
-    signals: Arc<Signals>,
+    pub(super) signals: Arc<Signals>,
     pub(super) due: BTreeSet<(Timestamp, u32)>,
     step: Step,
 }
@@ -87,14 +87,19 @@ impl Ledger {
         self.step + 1
     }
 
+    /// Puts a new health in place of the old one, for a store to be told of.
+    pub(super) fn install(&mut self, place: u32, health: Health, now: Timestamp) {
+        let Some(cell) = self.cell_mut(place).filter(|cell| cell.health != health) else { return };
+        cell.history.revise(now);
+        self.changes.note(place);
+        self.put(place, health, now);
+    }
+
     /// Puts a new health in place of the old one, in all places that know of it, and hands the member to whoever waits
     /// for it.
-    pub(super) fn install(&mut self, place: u32, health: Health, now: Timestamp) {
+    pub(super) fn put(&mut self, place: u32, health: Health, now: Timestamp) {
         let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) else { return };
         let old = std::mem::replace(&mut cell.health, health);
-        if old == health {
-            return;
-        }
         if old.state() != health.state() {
             cell.since = now;
         }
@@ -102,7 +107,6 @@ impl Ledger {
             cell.member.catch_up(level(&self.roster));
         }
         cell.member.word.set(standing(health));
-        self.changes.note(cell.member.id);
         self.mark(place, health);
         self.reschedule(place, old, health);
         if health.changed() != old.changed() {
@@ -134,8 +138,14 @@ impl Ledger {
         self.due.first().map_or(Timestamp::MAX, |&(until, _)| until)
     }
 
-    /// Takes a member out of the books. Its word must be closed already.
-    pub(super) fn forget(&mut self, place: u32) -> Option<Cell> {
+    /// Takes a member out of the books, so that nobody is let in any more.
+    pub(super) fn expel(&mut self, id: KeyId) -> Option<Cell> {
+        let cell = self.ids.get(&id).copied().and_then(|place| self.forget(place))?;
+        cell.member.word.set(Standing::Closed);
+        Some(cell)
+    }
+
+    fn forget(&mut self, place: u32) -> Option<Cell> {
         let cell = self.cells.get_mut(place as usize)?.take()?;
         if let Some(due) = cell.health.due() {
             self.due.remove(&(due, place));

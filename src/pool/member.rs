@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use http::HeaderValue;
 
+use super::counters::Counters;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::today::Today;
@@ -12,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::origin::Origin;
 use crate::rate::Gate;
+use crate::record::{Counts, Tally};
 use crate::scrub::Scrubber;
 use crate::secret::{KeyId, Secret};
 use crate::select::Load;
@@ -96,6 +98,7 @@ pub(crate) struct Member {
     /// Uses in the word that were none.
     skipped: AtomicU64,
     today: Today,
+    pub(super) counters: Counters,
     /// How often its owner comes.
     pub(super) gate: Gate,
     /// Answers that others got with it, and that its owner got with others.
@@ -109,7 +112,8 @@ pub(crate) struct Member {
 const NOWHERE: u32 = u32::MAX;
 
 impl Member {
-    pub(super) fn new(place: usize, id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
+    /// A member with what its replica has counted so far.
+    pub(super) fn new(place: usize, id: KeyId, key: Key, past: &Tally, shared: &Arc<Shared>) -> Self {
         Self {
             word: Word::new(Standing::Clean),
             late: AtomicU32::new(0),
@@ -121,19 +125,20 @@ impl Member {
             id,
             key,
             scrubber: OnceLock::new(),
-            throttles: AtomicU32::new(0),
+            throttles: AtomicU32::new((past.day & 0xFFFF) << 16 | past.today.throttles.min(0xFFFF) as u32),
             skipped: AtomicU64::new(0),
-            today: Today::new(),
+            today: Today::new(past.day, past.before_today().calls),
+            counters: Counters::new(past.total),
             gate: Gate::default(),
             given: AtomicU64::new(0),
             taken: AtomicU64::new(0),
-            client: AtomicU64::new(0),
+            client: AtomicU64::new(past.last_client.map_or(0, |(_, client)| client.to_bits())),
         }
     }
 
     /// A caller's own key that is not in the pool.
     pub(super) fn stranger(id: KeyId, key: Key, shared: &Arc<Shared>) -> Self {
-        Self::new(NOWHERE as usize, id, key, shared)
+        Self::new(NOWHERE as usize, id, key, &Tally::default(), shared)
     }
 
     pub(super) fn is_stranger(&self) -> bool {
@@ -175,9 +180,30 @@ impl Member {
         Subnet::from_bits(self.client.load(Ordering::Relaxed))
     }
 
-    /// Requests that it has served, or serves.
+    /// Requests that it has served, or serves, since it joined.
     pub(super) fn uses(&self) -> u64 {
-        self.word.counts().1.saturating_sub(self.skipped.load(Ordering::Relaxed))
+        self.counters.before().saturating_add(self.uses_here(self.word.counts().1))
+    }
+
+    fn uses_here(&self, uses: u64) -> u64 {
+        uses.saturating_sub(self.skipped.load(Ordering::Relaxed))
+    }
+
+    /// Goes on from what its replica has counted before, which is heard of only now.
+    pub(super) fn resume(&self, past: &Tally, now: Timestamp) {
+        if past.day == now.day() {
+            let throttles = past.today.throttles.saturating_add(self.throttles(now).into()).min(0xFFFF);
+            self.throttles.store(past.day << 16 | throttles as u32, Ordering::Relaxed);
+        }
+        self.counters.add(past.total);
+        self.today.begin(past.day, past.before_today().calls);
+    }
+
+    /// Everything it has counted, and how many calls have not ended. The next use marks it again.
+    pub(super) fn take_counts(&self) -> (Counts, u32) {
+        self.window.fetch_or(TAKEN, Ordering::SeqCst);
+        let (in_flight, uses) = self.word.counts();
+        (self.counters.read(self.uses_here(uses), in_flight.into()), in_flight)
     }
 
     pub(super) fn load_today(&self, now: Timestamp) -> Load {
@@ -190,11 +216,20 @@ impl Member {
         self.today.part_of(self.uses(), now)
     }
 
-    /// Counts the member among those that were used of late.
+    /// Counts the member among those that were used of late, and marks it for whoever keeps its counts.
     #[inline]
     pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
         let window = window(now);
-        if self.window.load(Ordering::Relaxed) != window && self.window.swap(window, Ordering::Relaxed) != window {
+        if self.window.load(Ordering::SeqCst) != window {
+            self.note_first_use(signals, window, now);
+        }
+    }
+
+    /// The first use in a window, or since the counts were taken.
+    fn note_first_use(&self, signals: &Signals, window: u32, now: Timestamp) {
+        let last = self.window.swap(window, Ordering::SeqCst);
+        signals.marks.set(self.place);
+        if last & !TAKEN != window {
             signals.note_used(window);
             // The present use is of today, and has been counted already.
             self.today.part_of(self.uses().saturating_sub(1), now);
@@ -241,6 +276,9 @@ impl Member {
     }
 }
 
+/// In the window in which a member was last used: its counts have been taken since.
+const TAKEN: u32 = 1 << 31;
+
 /// The most throttles of late.
 const LATE: u32 = (1 << 12) - 1;
 const SPANS: u32 = (1 << 20) - 1;
@@ -254,7 +292,7 @@ fn span(now: Timestamp) -> u32 {
 /// The window of time, about 34 s long, that `now` falls into: a shift is all the hot path pays for it.
 #[inline]
 pub(super) fn window(now: Timestamp) -> u32 {
-    (now.nanos() >> 35) as u32
+    (now.nanos() >> 35) as u32 & !TAKEN
 }
 
 #[cfg(not(key_commune_loom))]

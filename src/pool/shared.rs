@@ -26,6 +26,7 @@ use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::provider::Provider;
 use crate::rate::Crowd;
+use crate::record::Replica;
 use crate::secret::Pepper;
 use crate::select::{Place, Select, better_of_two};
 use crate::slot::Slot;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
     pub(super) allowed: Allowed,
+    /// The number that this process counts under.
+    pub(super) replica: Replica,
     /// Finds members by their secrets.
     pub(super) keyed: RandomState,
     /// How often keys come that are no members.

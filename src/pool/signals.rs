@@ -1,5 +1,6 @@
 //! What the hot path must know of the pool without asking for its lock: the present step, the next due time, the mood.
 
+use super::marks::Marks;
 use crate::clock::Timestamp;
 use crate::health::Step;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -18,6 +19,8 @@ pub(crate) struct Signals {
     mood: AtomicU32,
     /// Members first used in the present window and in the one before: window, before, present.
     used: AtomicU64,
+    /// The members whose counts may have changed since they were last taken.
+    pub(crate) marks: Marks,
 }
 
 /// How a success must be told.
@@ -36,6 +39,7 @@ impl Signals {
             next_due: AtomicU64::new(u64::MAX),
             mood: AtomicU32::new(0),
             used: AtomicU64::new(0),
+            marks: Marks::new(),
         }
     }
 

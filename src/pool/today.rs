@@ -10,8 +10,14 @@ pub(crate) struct Today(AtomicU64);
 const COUNT: u64 = (1 << 48) - 1;
 
 impl Today {
-    pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(0))
+    /// So many were counted before the given day.
+    pub(crate) fn new(day: u32, before: u64) -> Self {
+        Self(AtomicU64::new(packed(day, before)))
+    }
+
+    /// The count goes on from another number, of which so many were before the given day.
+    pub(crate) fn begin(&self, day: u32, before: u64) {
+        self.0.store(packed(day, before), Ordering::Relaxed);
     }
 
     /// What of `count` belongs to the day of `now`. The first to ask begins the day: what was counted since midnight is
@@ -21,10 +27,13 @@ impl Today {
         if known >> 48 == today {
             return count.saturating_sub(known & COUNT);
         }
-        let begun = today << 48 | count & COUNT;
-        let _ = self.0.compare_exchange(known, begun, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self.0.compare_exchange(known, packed(now.day(), count), Ordering::Relaxed, Ordering::Relaxed);
         0
     }
+}
+
+fn packed(day: u32, before: u64) -> u64 {
+    u64::from(day & 0xFFFF) << 48 | before & COUNT
 }
 
 #[cfg(not(key_commune_loom))]
@@ -36,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_day_begins_with_the_first_question() {
-        let today = Today::new();
+        let today = Today::new(0, 0);
         let at = |hours: u64| Timestamp::from_unix(Duration::from_secs(hours * 3_600));
         let asked = [(26, 7, 0), (27, 9, 2), (47, 10, 3), (48, 12, 0), (49, 12, 0), (49, 15, 3), (1_000, 15, 0)];
         for (hour, count, expected) in asked {

@@ -62,6 +62,29 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// The same once so much has been counted in all, as of now. `client` is where the last call came from.
+    pub(crate) fn advanced(self, total: Counts, now: Timestamp, client: Option<Subnet>) -> Self {
+        let more = total.each(self.total, u64::saturating_sub);
+        let today = if self.day == now.day() { self.today } else { Counts::default() };
+        Self {
+            total,
+            day: now.day(),
+            today: today.each(more, u64::saturating_add),
+            last_success: if more.successes > 0 { now } else { self.last_success },
+            last_client: client.filter(|_| more.calls > 0).map(|client| (now, client)).or(self.last_client),
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn and(self, later: Self) -> Self {
+        self.each(later, u64::saturating_add)
+    }
+
+    /// What was counted before the day of [`today`](Self::today).
+    pub(crate) fn before_today(&self) -> Counts {
+        self.total.each(self.today, u64::saturating_sub)
+    }
+
     /// Joins two, counts by `join`. Of two days only the later one is kept.
     fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
         let today = match self.day.cmp(&other.day) {
@@ -129,10 +152,16 @@ impl Tallies {
         other.iter().for_each(|(replica, tally)| self.note(replica, tally));
     }
 
+    /// What one replica has counted.
+    #[must_use]
+    pub fn of(&self, replica: Replica) -> Option<Tally> {
+        self.0.get(&replica).copied()
+    }
+
     /// What has been counted in all.
     #[must_use]
     pub fn sum(&self) -> Tally {
-        self.0.values().fold(Tally::default(), |sum, &tally| sum.each(tally, u64::saturating_add))
+        self.0.values().copied().fold(Tally::default(), Tally::and)
     }
 
     /// What each replica has counted, in the order of their numbers.

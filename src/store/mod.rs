@@ -6,7 +6,7 @@
 //! (feature `sqlite`), and `Encrypted` (feature `encryption`), which seals the secrets of any other. Whoever writes a
 //! store of their own runs [`conformance`] on it.
 //!
-//! Nothing here joins a store to a pool yet: who wants its keys to outlive the process writes their records and loads them.
+//! A [`Keeper`](../keeper/struct.Keeper.html) joins a pool to a store.
 
 pub mod conformance;
 #[cfg(feature = "encryption")]

@@ -9,6 +9,7 @@ mod commune;
 mod floors;
 mod hints;
 mod json;
+mod keeper;
 mod manifest;
 mod origin;
 mod pool;

@@ -8,8 +8,9 @@ use key_commune::demand::Demand;
 use key_commune::health::{Ladder, Reason, State};
 use key_commune::hint::Hint;
 use key_commune::outcome::{Outcome, Verdict};
-use key_commune::pool::{Change, Key, KeyPool, Lease, PoolError, Tried};
+use key_commune::pool::{Key, KeyPool, Lease, PoolError, Tried};
 use key_commune::provider::Provider;
+use key_commune::record::Change;
 use key_commune::select::{Candidates, FillFirst, LeastUsed, NextTwo, Place, RoundRobin, Select};
 
 use crate::support::{Hand, builder, checkout, key, keys, plain, secs, tokio_clock};
@@ -313,20 +314,21 @@ fn attack_34_an_answer_for_a_removed_key_changes_nothing() {
 #[test]
 fn drain_tells_each_change_once_in_its_last_state() {
     let (pool, _) = pool(2);
-    assert_eq!(pool.drain().len(), 2);
-    assert!(pool.drain().is_empty());
-    for _ in 0..100 {
-        settle(&pool, checkout(&pool).unwrap(), Outcome::Accepted);
-    }
-    assert!(pool.drain().is_empty(), "successes change nothing");
+    let (first, second) = (pool.drain(1), pool.drain(9));
+    assert_eq!((first.len(), second.len()), (1, 1));
+    assert_ne!(first, second);
+    assert!(pool.drain(9).is_empty());
     let lease = checkout(&pool).unwrap();
     let id = lease.key_id();
     settle(&pool, lease, Outcome::Rejected);
     pool.unblock(id);
-    let changes = pool.drain();
-    assert!(matches!(&changes[..], [Change::Member(member)] if member.state == State::Active && member.id == id));
+    let changes = pool.drain(9);
+    let [Change::Put(record)] = &changes[..] else { panic!("{changes:?}") };
+    assert_eq!((record.id, record.condition.state, record.version), (id, State::Active, 2));
     pool.remove(id);
-    assert_eq!(pool.drain(), [Change::Gone(id)]);
+    let changes = pool.drain(9);
+    assert!(matches!(&changes[..], [Change::Gone(gone)] if gone.id == id && gone.generation == 0), "{changes:?}");
+    assert!(pool.drain(9).is_empty());
 }
 
 #[test]

@@ -97,7 +97,7 @@ async fn attack_49_nothing_that_can_be_printed_holds_a_part_of_a_key() {
     sink.debug("Snapshot", &snapshot);
     sink.display("Snapshot", &snapshot);
     sink.display("Snapshot as JSON", &serde_json::to_string(&snapshot).unwrap());
-    sink.debug("Change", &pool.drain());
+    sink.debug("Change", &pool.drain(9));
     assert!(sink.0.len() > 25);
     sink.check(&keys);
 }

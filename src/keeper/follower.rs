@@ -1,0 +1,28 @@
+//! Takes over what others change in a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::status::Book;
+use crate::pool::KeyPool;
+use crate::store::Watch;
+
+/// How long a watch that fails is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) async fn follow(pool: KeyPool, mut watch: Box<dyn Watch>, book: Arc<Book>) {
+    loop {
+        match watch.next().await {
+            Ok(news) => {
+                book.heard(news.unreadable.len() + news.nameless);
+                super::restored::take_over(&pool, news.changes).await;
+            }
+            Err(error) => {
+                book.deaf(error);
+                sleep(RETRY).await;
+            }
+        }
+    }
+}

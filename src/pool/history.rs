@@ -1,0 +1,91 @@
+//! What a store remembers of a member beside its health: from a record to the books, and back.
+
+use super::cell::Cell;
+use super::member::Key;
+use crate::clock::Timestamp;
+use crate::record::{Record, Replica, Tally};
+use crate::secret::Secret;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    pub(super) generation: u32,
+    pub(super) version: u64,
+    seal: u32,
+    pub(super) created: Timestamp,
+    updated: Timestamp,
+    /// What was counted when somebody last asked. Few of a million keys are used.
+    tally: Option<Box<Tally>>,
+    /// Whether a store has been told of the member, or has told of it.
+    told: bool,
+}
+
+impl History {
+    /// A key that joins now, for the first time or again.
+    pub(super) fn begin(generation: u32, now: Timestamp) -> Self {
+        Self { generation, created: now, updated: now, ..Self::default() }
+    }
+
+    pub(super) fn of(record: &Record, replica: Replica) -> Self {
+        let &Record { generation, version, seal, created, updated, .. } = record;
+        let tally = record.tallies.of(replica).map(Box::new);
+        Self { generation, version, seal, created, updated, tally, told: true }
+    }
+
+    pub(super) fn revise(&mut self, now: Timestamp) {
+        self.version = self.version.saturating_add(1);
+        self.updated = now;
+    }
+
+    /// Others know better. What was counted here stays.
+    pub(super) fn adopt(&mut self, record: &Record) {
+        *self = Self { tally: self.tally.take(), ..Self::of(record, Replica::default()) };
+    }
+
+    pub(super) fn tell(&mut self) {
+        self.told = true;
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.as_deref().copied().unwrap_or_default()
+    }
+}
+
+impl Cell {
+    /// Brings the tally up to date. Answers whether it has changed, and whether it will because calls have not ended.
+    pub(super) fn count(&mut self, now: Timestamp) -> (bool, bool) {
+        let (total, in_flight) = self.member.take_counts();
+        let past = self.history.tally();
+        if total == past.total {
+            return (false, in_flight > 0);
+        }
+        let tally = past.advanced(total, now, self.member.client());
+        **self.history.tally.get_or_insert_default() = tally;
+        (true, in_flight > 0)
+    }
+
+    /// A member that no store has been told of may have been counted before.
+    pub(super) fn resume(&mut self, record: &Record, replica: Replica, now: Timestamp) {
+        let past =
+            record.tallies.of(replica).filter(|_| !self.history.told && record.generation == self.history.generation);
+        if let Some(past) = past {
+            self.member.resume(&past, now);
+            self.history.tally = Some(Box::new(past.and(self.history.tally())));
+        }
+        self.history.told = true;
+    }
+
+    /// The member as it is to be remembered.
+    pub(super) fn record(&self, provider: &str, replica: Replica) -> Record {
+        let Key { secret, label, origin } = &self.member.key;
+        let History { generation, version, seal, created, updated, tally, .. } = &self.history;
+        let mut record = Record::new(self.member.id, provider, Secret::clone(secret));
+        (record.label, record.origin) = (label.as_deref().map(str::to_owned), origin.clone());
+        (record.generation, record.version, record.seal) = (*generation, *version, *seal);
+        (record.created, record.updated, record.since) = (*created, *updated, self.since);
+        (record.condition, record.strikers) = (self.health.condition(), self.strikers.clone());
+        if let Some(tally) = tally {
+            record.tallies.note(replica, **tally);
+        }
+        record
+    }
+}
