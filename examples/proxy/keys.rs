@@ -18,7 +18,7 @@ pub(crate) fn are_given(options: &KeySources) -> bool {
 }
 
 /// Every key that the options name.
-pub(crate) fn read(options: &KeySources, allow_http: &[String]) -> Result<Vec<Key>, Problem> {
+pub(crate) fn read(options: &KeySources, allow_http: &[String]) -> Result<Vec<Entry>, Problem> {
     let mut ring = Ring { allow_http, pepper: Pepper::random(), places: HashMap::new(), keys: Vec::new() };
     for (index, text) in options.texts.iter().enumerate() {
         ring.add(format!("--key number {}", index + 1), text)?;
@@ -37,7 +37,7 @@ struct Ring<'a> {
     pepper: Pepper,
     /// Where each key stands first.
     places: HashMap<KeyId, String>,
-    keys: Vec<Key>,
+    keys: Vec<Entry>,
 }
 
 impl Ring<'_> {
@@ -73,7 +73,7 @@ impl Ring<'_> {
             return Err(format!("{place}: the key {} is given twice, first as {first}", entry.secret.masked()));
         }
         self.places.insert(id, place);
-        self.keys.push(entry.into());
+        self.keys.push(entry);
         Ok(())
     }
 }

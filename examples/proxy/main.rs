@@ -13,11 +13,11 @@
 //! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ connections ─ hyper
 //! ```
 //!
-//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`), `server`
+//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`, `stock`), `server`
 //! and `wire` (connections and signals), `plane` (one request), `census` and `index` (what the proxy says of itself),
 //! `upstream` with `connections`, `connect` and `tls` (the client below the layer), `idle` (bodies that stand still),
-//! `failure` (what goes wrong, as an answer), `vault` and `master` (where keys outlive the process), `keytool` (`proxy
-//! keys`), and `demo` with its `fake` provider.
+//! `failure` (what goes wrong, as an answer), `vault`, `master` and `keeping` (keys outlive the process), `keytool`
+//! (`proxy keys`), and `demo` with its `fake` provider.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to who starts it")]
 
 mod answer;
@@ -31,6 +31,7 @@ mod failure;
 mod fake;
 mod idle;
 mod index;
+mod keeping;
 mod keys;
 mod keytool;
 mod log;
@@ -39,6 +40,7 @@ mod plane;
 mod row;
 mod server;
 mod settings;
+mod stock;
 mod tls;
 mod upstream;
 mod vault;
@@ -77,7 +79,7 @@ fn refuse(problem: &str) -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Problem> {
     match command {
         Command::Serve(options) => {
-            serve(&options.common, async { server::run(Settings::read(&options)?, |_| ()).await })
+            serve(&options.common, async { server::run(Settings::read(&options).await?, |_| ()).await })
         }
         Command::Demo(options) => serve(&options.common.clone(), demo::run(options)),
         Command::Keys(keys) => keytool::run(&keys),

@@ -1,7 +1,7 @@
 //! The master key: out of the environment, or a file that only its owner may read.
 //!
-//! While it is being changed there are two. The next one is in `master.key.new` until everything is sealed by it; then it
-//! is `master.key`, and the one before it `master.key.old`. All of them open, the one in `master.key` seals.
+//! While it is being changed there are two, and both open. The next one is in `master.key.new` until everything is sealed
+//! by it; then it is in `master.key`, and the one before it in `master.key.old`, where nobody looks for it.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -42,21 +42,11 @@ impl Master {
         }
     }
 
-    /// The key, if it is there, then those of a change that is under way or over.
-    pub(crate) fn keys(&self) -> Result<Vec<MasterKey>, Problem> {
-        let Some(key) = self.key()? else { return Ok(Vec::new()) };
-        let others = match self {
-            Self::Environment(_) => [None, None],
-            Self::File(path) => [read(&next(path))?, read(&last(path))?],
-        };
-        Ok([Some(key)].into_iter().chain(others).flatten().collect())
-    }
-
-    /// All of the keys, the first of which seals.
+    /// The key, if it is there, with the next one if it is being changed.
     pub(crate) fn ring(&self) -> Result<Option<KeyRing>, Problem> {
-        let keys = self.keys()?;
-        let ring = keys.split_first().map(|(key, older)| older.iter().fold(KeyRing::new(key), KeyRing::older));
-        Ok(ring)
+        let Some(key) = self.key()? else { return Ok(None) };
+        let next = if let Self::File(path) = self { read(&next(path))? } else { None };
+        Ok(Some(next.iter().fold(KeyRing::new(&key), KeyRing::older)))
     }
 
     pub(crate) fn create(&self) -> Result<MasterKey, Problem> {

@@ -72,7 +72,9 @@ impl Import {
                     progress.at(item.read, intake.summary.added);
                     intake.take(item).await?;
                 }
-                Err(problem) => return Err(format!("{problem}; before that: {}", intake.finish().await?)),
+                Err(problem) => {
+                    return Err(format!("{problem}; {} keys were added before", intake.finish().await?.added));
+                }
             }
         }
         drop(progress);

@@ -64,6 +64,9 @@ fn source(path: &Path) -> io::Result<(Box<dyn BufRead>, Option<u64>)> {
     }
     let file = File::open(path)?;
     let data = file.metadata()?;
+    if data.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
     let total = data.is_file().then(|| data.len());
     Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), total))
 }

@@ -28,13 +28,13 @@ impl Rotate {
         let file = self.file(&safe.master)?;
         // Whoever has the wrong key is refused before a new one is made.
         drop(safe.join().await?);
-        let older = safe.master.keys()?;
+        let present = safe.master.key()?.ok_or_else(|| safe.master.held())?;
         let key = master::read(&file)?.map_or_else(|| master::create(&file), Ok)?;
-        let (old, new) = (older.first().and_then(master::name), master::name(&key));
-        if old == new {
+        let new = master::name(&key);
+        if new == master::name(&present) {
             return Err(format!("{} holds the master key that is in use already", file.display()));
         }
-        let ring = older.iter().fold(KeyRing::new(&key), KeyRing::older);
+        let ring = KeyRing::new(&key).older(&present);
         let resealed = reseal(safe.raw()?, ring).await?;
         let name = new.map(|name| name.to_string()).unwrap_or_default();
         out::print(|out| writeln!(out, "{}", told_of(resealed, &name)))?;

@@ -50,6 +50,9 @@ impl fmt::Display for Summary {
             writeln!(f, "  and {} more", refused - self.told.len())?;
         }
         let upstream = if self.provider.base_url().is_none() { " --upstream URL" } else { "" };
-        writeln!(f, "`proxy serve --provider {name}{upstream}` serves them")
+        writeln!(
+            f,
+            "served by `proxy serve --provider {name}{upstream}`; with --mode private to callers without a key, too"
+        )
     }
 }

@@ -4,6 +4,7 @@ mod failures;
 mod importing;
 mod predecessor;
 mod rotating;
+mod serving;
 mod states;
 
 use std::path::{Path, PathBuf};
