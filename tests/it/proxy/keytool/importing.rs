@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::time::Instant;
 
 use super::{ONE, TWO, Tool};
 
@@ -115,9 +114,7 @@ async fn whoever_reads_may_hang_up() {
         text
     });
     let tool = Tool::new();
-    let start = Instant::now();
     tool.import(&keys).await;
-    println!("imported 5,000 keys in {:?}", start.elapsed());
     let mut child = super::command(&["keys", "list"]).current_dir(&tool.folder).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().await.unwrap();

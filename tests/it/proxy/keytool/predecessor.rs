@@ -1,7 +1,7 @@
 //! The database of the TypeScript program key-commune, made here by its description: every key as
 //! `base64(nonce):base64(tag):base64(text)` of AES-256-GCM with a nonce of 16 bytes.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aes_gcm::aead::KeyInit;
 use aes_gcm::aead::consts::U16;
@@ -9,6 +9,7 @@ use aes_gcm::aes::Aes256;
 use aes_gcm::{AeadInOut, AesGcm};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use key_commune::clock::{Clock, SystemClock, Timestamp};
 use rusqlite::{Connection, params};
 use serde_json::json;
 
@@ -28,11 +29,11 @@ const SCHEMA: &str = "PRAGMA journal_mode=WAL;
         UNIQUE(key_id, date));";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()
+    SystemClock::new().now().since_unix().as_secs()
 }
 
 fn sealed(key: &[u8; 32], text: &str, nonce: u8) -> String {
@@ -65,6 +66,14 @@ impl Old {
     }
 }
 
+/// What is kept of each day.
+fn days(tool: &Tool) -> Vec<(String, u32)> {
+    let database = Connection::open(tool.path("data/keys.db")).unwrap();
+    let sql = "SELECT date, call_count FROM daily_stats WHERE call_count > 0 ORDER BY date";
+    let mut days = database.prepare(sql).unwrap();
+    days.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+}
+
 #[tokio::test]
 async fn its_keys_come_with_their_counts_and_blocks() {
     let mut tool = Tool::new();
@@ -93,20 +102,12 @@ async fn its_keys_come_with_their_counts_and_blocks() {
     assert_eq!(one["created"], "2025-11-06T03:33:20Z");
     let two = find(&keys, 0, 7);
     assert_eq!((&two["state"], &two["reason"]), (&json!("resting"), &json!("throttled")));
-    let end = key_commune::clock::Timestamp::from_unix(Duration::from_secs(until)).to_string();
+    let end = Timestamp::from_unix(Duration::from_secs(until)).to_string();
     assert_eq!(two["blocked_until"], end);
     let three = keys.iter().find(|key| key["consecutive_auth_failures"] == 2).unwrap();
     assert_eq!(three["state"], "active", "its block is over");
     assert_eq!(find(&keys, 0, 1100)["state"], "resting", "a block without end");
-    let database = Connection::open(tool.path("data/keys.db")).unwrap();
-    let days: Vec<(String, u32)> = database
-        .prepare("SELECT date, call_count FROM daily_stats WHERE call_count > 0 ORDER BY date")
-        .unwrap()
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    assert_eq!(days, [("2025-11-06".into(), 5), ("2025-11-07".into(), 20)]);
+    assert_eq!(days(&tool), [("2025-11-06".into(), 5), ("2025-11-07".into(), 20)]);
     let (out, _) = tool.ends(1, "import --from key-commune old.db", "").await;
     assert!(out.contains("0 keys of openrouter added, 4 there already"), "{out}");
     assert!(tool.says("export --reveal").await.contains(ONE));
