@@ -25,7 +25,13 @@ use zeroize::Zeroizing;
 /// # Ok::<(), key_commune::secret::SecretError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Bytes);
+pub struct Secret {
+    /// The word that most providers want before a key, and the key: what goes into a header needs no copy of it.
+    credentials: Bytes,
+}
+
+/// What stands before a key in `Authorization` (RFC 6750, 2.1).
+const SCHEME: &[u8] = b"Bearer ";
 
 impl Secret {
     /// The longest key, in bytes.
@@ -36,19 +42,19 @@ impl Secret {
     /// # Errors
     /// When the text is empty, too long, or holds a byte outside 0x21 to 0x7E (blanks, control and non-ASCII bytes).
     pub fn new(text: impl Into<String>) -> Result<Self, SecretError> {
-        let text = Zeroizing::new(text.into().into_bytes());
-        match text.iter().position(|byte| !byte.is_ascii_graphic()) {
-            _ if text.is_empty() => Err(SecretError::Empty),
-            _ if text.len() > Self::MAX_LEN => Err(SecretError::TooLong(text.len())),
-            Some(position) => Err(SecretError::Byte { position }),
-            None => Ok(Self(Bytes::from_owner(Owner(text)))),
-        }
+        Zeroizing::new(text.into()).parse()
     }
 
     /// The text itself. Handle with care: what prints it, leaks it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        let text = self.credentials.get(SCHEME.len()..).unwrap_or_default();
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The bytes of the text, shared, with the scheme before it or without.
+    pub(crate) fn share(&self, with_scheme: bool) -> Bytes {
+        if with_scheme { self.credentials.clone() } else { self.credentials.slice(SCHEME.len()..) }
     }
 
     /// A form that a person can recognise and nobody can use: first and last four characters of a key of 16 or more,
@@ -69,7 +75,12 @@ impl std::str::FromStr for Secret {
     type Err = SecretError;
 
     fn from_str(text: &str) -> Result<Self, SecretError> {
-        Self::new(text)
+        match text.bytes().position(|byte| !byte.is_ascii_graphic()) {
+            _ if text.is_empty() => Err(SecretError::Empty),
+            _ if text.len() > Self::MAX_LEN => Err(SecretError::TooLong(text.len())),
+            Some(position) => Err(SecretError::Byte { position }),
+            None => Ok(Self { credentials: wiped([SCHEME, text.as_bytes()].concat()) }),
+        }
     }
 }
 

@@ -12,12 +12,15 @@ use crate::store::Watch;
 /// How long a watch that fails is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// A pool that is in use has other things to do.
+const AT_ONCE: usize = 1_024;
+
 pub(super) async fn follow(pool: KeyPool, mut watch: Box<dyn Watch>, book: Arc<Book>) {
     loop {
         match watch.next().await {
             Ok(news) => {
                 book.heard(news.unreadable.len() + news.nameless);
-                super::restored::take_over(&pool, news.changes).await;
+                super::restored::take_over(&pool, news.changes, AT_ONCE).await;
             }
             Err(error) => {
                 book.deaf(error);

@@ -28,7 +28,7 @@ impl Restored {
     pub(super) async fn from(pool: &KeyPool, mut loaded: Loaded) -> Self {
         // Should there be more than the pool takes, those that have been there for longest stay.
         loaded.changes.sort_by_key(|change| (change.record().map(|record| record.created), change.id()));
-        let merged = take_over(pool, loaded.changes).await;
+        let merged = take_over(pool, loaded.changes, 1 << 16).await;
         let Merged { joined, changed, removed, left_out, foreign, .. } = merged;
         let unreadable = loaded.unreadable.len() + loaded.nameless;
         Self { keys: joined, changed, removed, left_out, foreign, unreadable }
@@ -47,13 +47,12 @@ impl fmt::Display for Restored {
     }
 }
 
-/// Lets a pool take over changes, a few thousand at a time: whoever wants the pool meanwhile has it in between.
-pub(super) async fn take_over(pool: &KeyPool, changes: Vec<Change>) -> Merged {
-    const AT_ONCE: usize = 4_096;
+/// Lets a pool take over changes, so many at a time: whoever wants the pool meanwhile has it in between.
+pub(super) async fn take_over(pool: &KeyPool, changes: Vec<Change>, at_once: usize) -> Merged {
     let mut all = Merged::default();
     let mut changes = changes.into_iter();
     while changes.len() > 0 {
-        all += pool.merge(changes.by_ref().take(AT_ONCE));
+        all += pool.merge(changes.by_ref().take(at_once));
         yield_now().await;
     }
     all

@@ -45,7 +45,7 @@ impl Accusation {
 impl Ledger {
     /// A member works though it was accused. Answers where its accuser stands, if that was one time too many.
     fn refute(&mut self, place: u32) -> Option<u32> {
-        let accuser = self.cell_mut(place)?.accuser.take()?;
+        let accuser = self.cell_mut(place)?.clear_accuser()?;
         let cell = self.cells.iter_mut().flatten().find(|cell| cell.member.caller() == accuser)?;
         cell.has_wronged(place).then_some(cell.member.place)
     }
@@ -156,7 +156,7 @@ fn suspect(ledger: &mut Ledger, lease: &Lease, before: Health, now: Timestamp) -
         return before;
     }
     if let Some(cell) = ledger.cell_mut(lease.member.place) {
-        cell.accuser = lease.caller();
+        cell.accuse(lease.caller());
     }
     before.suspected(&ledger.judge(now, 0))
 }
@@ -180,7 +180,7 @@ fn strike(
 fn counts(ledger: &mut Ledger, place: u32, caller: Caller, outcome: Outcome) -> bool {
     let few = FEW.max(ledger.ids.len() / 10);
     let Some(cell) = ledger.cell_mut(place) else { return false };
-    cell.note_striker(caller) && (outcome != Outcome::Rejected || cell.strikers() > few)
+    cell.note_striker(caller) && (outcome != Outcome::Rejected || cell.strikers().len() > few)
 }
 
 /// Takes back what a refusal did, unless something else has happened to the key since.

@@ -15,10 +15,17 @@ pub(super) struct Cell {
     pub(super) health: Health,
     pub(super) since: Timestamp,
     pub(super) history: History,
+    /// Few members have any.
+    ties: Option<Box<Ties>>,
+}
+
+/// Who had a part in how a member is doing.
+#[derive(Debug, Default)]
+struct Ties {
     /// Whose request has made it suspect: that caller cannot be the witness.
-    pub(super) accuser: Option<Caller>,
+    accuser: Option<Caller>,
     /// Who has struck it, not owning it, since it last proved itself.
-    pub(super) strikers: Vec<Caller>,
+    strikers: Vec<Caller>,
     /// The members that its owner accused though they work.
     wronged: Vec<u32>,
     /// The members that were throttled by the same request of its owner as this one.
@@ -27,63 +34,80 @@ pub(super) struct Cell {
 
 impl Cell {
     /// The most strikers that are remembered; whoever comes behind them strikes no more.
-    pub(super) const MOST_STRIKERS: usize = 64;
+    const MOST_STRIKERS: usize = 64;
 
     /// Whoever accuses so many members that work is to blame itself.
     const MOST_WRONGED: usize = 3;
 
     pub(super) fn new(member: Arc<Member>, history: History, step: Step) -> Self {
-        Self {
-            member,
-            health: Health::cleared(step),
-            since: history.created,
-            history,
-            accuser: None,
-            strikers: Vec::new(),
-            wronged: Vec::new(),
-            companions: Vec::new(),
-        }
+        Self { member, health: Health::cleared(step), since: history.created, history, ties: None }
+    }
+
+    fn ties(&mut self) -> &mut Ties {
+        self.ties.get_or_insert_default()
     }
 
     /// Whether a request on behalf of `caller` may try whether the key works.
     pub(super) fn may_be_tried_by(&self, caller: Option<Caller>, now: Timestamp) -> bool {
-        let is_witness = caller.is_some_and(|caller| self.accuser != Some(caller));
+        let accuser = self.ties.as_ref().and_then(|ties| ties.accuser);
+        let is_witness = caller.is_some_and(|caller| accuser != Some(caller));
         self.health.state() != State::Suspect || is_witness || self.health.is_cleared_by_time(now)
+    }
+
+    /// Remembers whose request has made it suspect.
+    pub(super) fn accuse(&mut self, caller: Option<Caller>) {
+        self.ties().accuser = caller;
+    }
+
+    /// It works. Answers who accused it.
+    pub(super) fn clear_accuser(&mut self) -> Option<Caller> {
+        self.ties.as_mut()?.accuser.take()
     }
 
     /// Remembers who strikes it without owning it. Answers whether it is the first time since it last proved itself (I22).
     pub(super) fn note_striker(&mut self, caller: Caller) -> bool {
-        let first = !self.strikers.contains(&caller) && self.strikers.len() < Self::MOST_STRIKERS;
+        let strikers = &mut self.ties().strikers;
+        let first = !strikers.contains(&caller) && strikers.len() < Self::MOST_STRIKERS;
         if first {
-            self.strikers.push(caller);
+            strikers.push(caller);
         }
         first
     }
 
-    /// How many have struck it, not owning it, since it last proved itself.
-    pub(super) fn strikers(&self) -> usize {
-        self.strikers.len()
+    /// Who has struck it before its process began.
+    pub(super) fn remember_strikers(&mut self, mut strikers: Vec<Caller>) {
+        if !strikers.is_empty() || self.ties.is_some() {
+            strikers.truncate(Self::MOST_STRIKERS);
+            self.ties().strikers = strikers;
+        }
+    }
+
+    /// Who has struck it, not owning it, since it last proved itself.
+    pub(super) fn strikers(&self) -> &[Caller] {
+        self.ties.as_ref().map_or(&[], |ties| &ties.strikers)
     }
 
     /// A request of its owner was throttled with these members, and with this one too.
     pub(super) fn join_fate(&mut self, companions: &[Accusation]) {
-        self.companions = companions.to_vec();
+        self.ties().companions = companions.to_vec();
     }
 
     /// It has proved itself. Answers which members that speaks for.
     pub(super) fn forgive(&mut self) -> Vec<Accusation> {
-        self.strikers.clear();
-        std::mem::take(&mut self.companions)
+        let Some(ties) = &mut self.ties else { return Vec::new() };
+        ties.strikers.clear();
+        std::mem::take(&mut ties.companions)
     }
 
     /// Its owner has accused the member at `place`, which works. Answers whether that was one time too many.
     pub(super) fn has_wronged(&mut self, place: u32) -> bool {
-        if !self.wronged.contains(&place) {
-            self.wronged.push(place);
+        let wronged = &mut self.ties().wronged;
+        if !wronged.contains(&place) {
+            wronged.push(place);
         }
-        let too_many = self.wronged.len() >= Self::MOST_WRONGED;
+        let too_many = wronged.len() >= Self::MOST_WRONGED;
         if too_many {
-            self.wronged.clear();
+            wronged.clear();
         }
         too_many
     }

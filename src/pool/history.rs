@@ -79,10 +79,10 @@ impl Cell {
         let Key { secret, label, origin } = &self.member.key;
         let History { generation, version, seal, created, updated, tally, .. } = &self.history;
         let mut record = Record::new(self.member.id, provider, Secret::clone(secret));
-        (record.label, record.origin) = (label.as_deref().map(str::to_owned), origin.clone());
+        (record.label, record.origin) = (label.as_deref().map(str::to_owned), origin.as_deref().cloned());
         (record.generation, record.version, record.seal) = (*generation, *version, *seal);
         (record.created, record.updated, record.since) = (*created, *updated, self.since);
-        (record.condition, record.strikers) = (self.health.condition(), self.strikers.clone());
+        (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());
         if let Some(tally) = tally {
             record.tallies.note(replica, **tally);
         }

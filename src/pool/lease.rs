@@ -59,7 +59,7 @@ impl Lease {
 
     /// The key's own origin, if it is not the pool's.
     pub fn origin(&self) -> Option<&Origin> {
-        self.member.key.origin.as_ref()
+        self.member.key.origin.as_deref()
     }
 
     /// On whose behalf the key is used.

@@ -35,7 +35,7 @@ const KEPT_SCRUBBERS: u32 = 4_096;
 pub struct Key {
     pub(super) secret: Secret,
     pub(super) label: Option<Box<str>>,
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<Box<Origin>>,
 }
 
 impl Key {
@@ -66,7 +66,7 @@ impl Key {
     /// The same, sent to this origin instead of the pool's. It is never sent to any other.
     #[must_use]
     pub fn origin(mut self, origin: Origin) -> Self {
-        self.origin = Some(origin);
+        self.origin = Some(Box::new(origin));
         self
     }
 }
@@ -89,12 +89,12 @@ pub(crate) struct Member {
     pub(super) signals: Arc<Signals>,
     pub(super) value: HeaderValue,
     pub(super) place: u32,
+    /// Throttles of a day: the day's number and theirs, of 16 bits each.
+    throttles: AtomicU32,
     pub(super) pool: Weak<Shared>,
     pub(super) id: KeyId,
     pub(super) key: Key,
     scrubber: OnceLock<Scrubber>,
-    /// Throttles of a day: the day's number and theirs, of 16 bits each.
-    throttles: AtomicU32,
     /// Uses in the word that were none.
     skipped: AtomicU64,
     today: Today,
@@ -304,5 +304,6 @@ mod tests {
     fn i11_what_every_request_touches_is_in_one_line() {
         assert_eq!(std::mem::offset_of!(Member, word), 0);
         assert_eq!(std::mem::offset_of!(Member, value) + size_of::<HeaderValue>(), 64);
+        assert_eq!(size_of::<Member>(), 256, "a million of them count");
     }
 }

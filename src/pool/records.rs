@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::cell::Cell;
 use super::history::History;
 use super::ledger::Ledger;
 use super::marks::Marks;
@@ -184,7 +183,7 @@ impl Takeover<'_> {
             *(if full { &mut self.merged.left_out } else { &mut self.merged.foreign }) += 1;
             return false;
         };
-        let key = Key { secret, label: None, origin: record.origin.clone() };
+        let key = Key { secret, label: None, origin: record.origin.clone().map(Box::new) };
         let key = record.label.as_deref().map_or_else(|| key.clone(), |label| key.clone().label(label));
         let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, self.pool.replica));
         self.ledger.changes.exhume(record.id);
@@ -198,8 +197,7 @@ impl Takeover<'_> {
         self.ledger.put(place, health, self.now);
         if let Some(cell) = self.ledger.cell_mut(place) {
             cell.since = record.since;
-            cell.strikers = record.strikers;
-            cell.strikers.truncate(Cell::MOST_STRIKERS);
+            cell.remember_strikers(record.strikers);
         }
     }
 

@@ -13,7 +13,7 @@ pub struct Bearer;
 
 impl Slot for Bearer {
     fn value(&self, secret: &Secret) -> HeaderValue {
-        sensitive([b"Bearer ", secret.expose().as_bytes()].concat())
+        sensitive(secret.share(true))
     }
 
     fn take(&self, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
@@ -49,7 +49,7 @@ pub static KEY_HEADERS: [Header; 3] = [
 
 impl Slot for Header {
     fn value(&self, secret: &Secret) -> HeaderValue {
-        sensitive(secret.expose().into())
+        sensitive(secret.share(false))
     }
 
     fn take(&self, head: &mut Parts) -> Result<Option<Secret>, SlotError> {

@@ -8,10 +8,11 @@ mod query;
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 
-use crate::secret::{Secret, wiped};
+use crate::secret::Secret;
 
 pub use header::{Bearer, Header, KEY_HEADERS};
 pub use query::Query;
@@ -67,9 +68,9 @@ pub enum SlotError {
     Token,
 }
 
-/// A sensitive header value that owns `text`. Secrets hold nothing that a header value may not.
-fn sensitive(text: Vec<u8>) -> HeaderValue {
-    let value = HeaderValue::from_maybe_shared(wiped(text));
+/// A sensitive header value. Secrets hold nothing that a header value may not.
+fn sensitive(text: Bytes) -> HeaderValue {
+    let value = HeaderValue::from_maybe_shared(text);
     let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
     value.set_sensitive(true);
     value

@@ -38,7 +38,7 @@ impl Slot for Query {
         for piece in percent_encode(secret.expose().as_bytes(), RESERVED) {
             text.extend_from_slice(piece.as_bytes());
         }
-        sensitive(text)
+        sensitive(wiped(text))
     }
 
     fn take(&self, head: &mut Parts) -> Result<Option<Secret>, SlotError> {

@@ -26,7 +26,7 @@ pub use encrypted::{Encrypted, KeyRing, MasterKey, MasterKeyError, Resealed, Rin
 pub use error::{ErrorKind, StoreError};
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteBuilder, SqliteStore};
 
 use crate::record::Change;
 use crate::secret::KeyId;
@@ -93,6 +93,8 @@ pub struct Loaded {
     pub changes: Vec<Change>,
     /// Keys whose records are there but cannot be read: damaged, altered, or sealed by an unknown key. They are left alone.
     pub unreadable: Vec<KeyId>,
+    /// Keys whose counts cannot be read in full. Their changes are there, with what of the counts can be read.
+    pub miscounted: Vec<KeyId>,
     /// How many more cannot be read, and do not even tell whose they are.
     pub nameless: usize,
 }

@@ -8,7 +8,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
-use super::ring::{MasterKey, MasterKeyError};
+use super::master_key::{MasterKey, MasterKeyError};
 
 impl MasterKey {
     /// Reads a file that holds the key and nothing else but the end of its line.

@@ -2,6 +2,9 @@
 
 mod header;
 mod key_file;
+mod live_ring;
+mod master_key;
+mod records;
 mod reseal;
 mod ring;
 mod seal;
@@ -9,16 +12,20 @@ mod seal;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zeroize::Zeroizing;
 
 use self::header::Header;
-use self::seal::{Closed, Subject, open, seal};
+use self::live_ring::LiveRing;
+use self::records::{closed, opened};
+use self::reseal::anew;
+use self::ring::RingKey;
+use self::seal::sealed_by;
 use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
-use crate::record::{Change, Kept, Record};
-use crate::secret::{Pepper, Secret};
+use crate::record::Change;
+use crate::secret::Pepper;
 
+pub use master_key::{MasterKey, MasterKeyError};
 pub use reseal::Resealed;
-pub use ring::{KeyRing, MasterKey, MasterKeyError, RingId};
+pub use ring::{KeyRing, RingId};
 
 /// Any store, with the secrets of its records sealed by AES-256-GCM.
 ///
@@ -48,7 +55,7 @@ pub use ring::{KeyRing, MasterKey, MasterKeyError, RingId};
 #[derive(Debug)]
 pub struct Encrypted<S> {
     inner: S,
-    ring: Arc<KeyRing>,
+    ring: Arc<LiveRing>,
     pepper: Pepper,
 }
 
@@ -56,15 +63,16 @@ impl<S: Store> Encrypted<S> {
     /// Opens a store, or seals one that is empty.
     ///
     /// # Errors
-    /// When the master key that sealed it is not in the ring, which is named; when it holds records in clear, or records
-    /// and no header. Nothing is changed then.
+    /// When a master key that it is sealed by is neither in the ring nor found by its source; it is named. When it holds
+    /// records in clear, or records and no header. Nothing is changed then.
     pub async fn open(inner: S, ring: KeyRing) -> Result<Self, StoreError> {
         if inner.header().await?.is_none() {
-            found(&inner, &ring).await?;
+            found(&inner, ring.newest()).await?;
         }
-        let sealed = inner.header().await?.ok_or_else(|| StoreError::new(ErrorKind::Damaged, "its header is gone"))?;
-        let pepper = Header::open(&ring, &sealed)?.pepper();
-        Ok(Self { inner, ring: Arc::new(ring), pepper })
+        let ring = Arc::new(LiveRing::new(ring));
+        let header = Header::open(&ring, &sealed_header(&inner).await?)?;
+        ring.following(header.key());
+        Ok(Self { inner, ring, pepper: header.pepper() })
     }
 
     /// What the ids of this store's keys are made with. It stays when the master key changes.
@@ -79,21 +87,34 @@ impl<S: Store> Encrypted<S> {
         self.inner
     }
 
+    /// The ring, as of the header that the store has now.
+    async fn ring(&self) -> Result<Arc<KeyRing>, StoreError> {
+        let sealed = sealed_header(&self.inner).await?;
+        let ring = self.ring.get();
+        if sealed_by(&sealed) == Some(ring.newest().id) {
+            return Ok(ring);
+        }
+        Ok(self.ring.following(Header::open(&self.ring, &sealed)?.key()))
+    }
+
     /// Seals the header that `change` makes of the present one, unless it makes none. Answers whether it did.
     async fn change_header(&self, change: impl Fn(&Header) -> Option<Header> + Send) -> Result<bool, StoreError> {
         loop {
-            let present = self.inner.header().await?;
-            let sealed = present.clone().ok_or_else(|| StoreError::new(ErrorKind::Damaged, "its header is gone"))?;
-            let Some(header) = change(&Header::open(&self.ring, &sealed)?) else { return Ok(false) };
-            if self.inner.replace_header(present, header.seal(self.ring.newest())?).await? {
+            let present = sealed_header(&self.inner).await?;
+            let Some(header) = change(&Header::open(&self.ring, &present)?) else { return Ok(false) };
+            if self.inner.replace_header(Some(present), header.seal()?).await? {
                 return Ok(true);
             }
         }
     }
 }
 
+async fn sealed_header(inner: &impl Store) -> Result<Bytes, StoreError> {
+    inner.header().await?.ok_or_else(|| StoreError::new(ErrorKind::Damaged, "its header is gone"))
+}
+
 /// Seals an empty store. If somebody else does at the same moment, theirs stands.
-async fn found(inner: &impl Store, ring: &KeyRing) -> Result<(), StoreError> {
+async fn found(inner: &impl Store, key: &RingKey) -> Result<(), StoreError> {
     let loaded = inner.load().await?;
     let live = loaded.changes.iter().filter(|change| change.record().is_some()).count();
     let live = live + loaded.unreadable.len() + loaded.nameless;
@@ -101,7 +122,7 @@ async fn found(inner: &impl Store, ring: &KeyRing) -> Result<(), StoreError> {
         let what = format_args!("it holds {live} keys and does not say which one").to_string();
         return Err(StoreError::new(ErrorKind::WrongKey, what));
     }
-    inner.replace_header(None, Header::new(ring.newest()).seal(ring.newest())?).await.map(drop)
+    inner.replace_header(None, Header::new(key, Header::draw(key)).seal()?).await.map(drop)
 }
 
 impl<S: Store> Store for Encrypted<S> {
@@ -109,10 +130,19 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async { Ok(opened(&self.ring, self.inner.load().await?)) })
     }
 
+    /// Before and after: whoever changes the master key meanwhile has not seen these changes, and they are sealed anew.
     fn write(&self, mut changes: Vec<Change>) -> Doing<'_, ()> {
         Box::pin(async move {
-            changes.iter_mut().try_for_each(|change| close(&self.ring, change))?;
-            self.inner.write(changes).await
+            let mut ring = self.ring().await?;
+            loop {
+                let sealed = changes.iter().map(|change| closed(&ring, change)).collect::<Result<_, _>>()?;
+                self.inner.write(sealed).await?;
+                let present = self.ring().await?;
+                if present.newest().id == ring.newest().id {
+                    return Ok(());
+                }
+                (ring, changes) = (present, changes.into_iter().map(anew).collect());
+            }
         })
     }
 
@@ -122,9 +152,8 @@ impl<S: Store> Store for Encrypted<S> {
 
     fn header(&self) -> Doing<'_, Option<Bytes>> {
         Box::pin(async {
-            let sealed = self.inner.header().await?;
-            let opened = sealed.map(|sealed| Header::open(&self.ring, &sealed)).transpose()?;
-            Ok(opened.and_then(|header| header.guest().cloned()))
+            let header = Header::open(&self.ring, &sealed_header(&self.inner).await?)?;
+            Ok(header.guest().cloned())
         })
     }
 
@@ -142,47 +171,11 @@ impl<S: Store> Store for Encrypted<S> {
 
 struct Opening {
     inner: Box<dyn Watch>,
-    ring: Arc<KeyRing>,
+    ring: Arc<LiveRing>,
 }
 
 impl Watch for Opening {
     fn next(&mut self) -> Doing<'_, Loaded> {
         Box::pin(async { Ok(opened(&self.ring, self.inner.next().await?)) })
     }
-}
-
-fn opened(ring: &KeyRing, loaded: Loaded) -> Loaded {
-    let mut readable = Loaded { changes: Vec::with_capacity(loaded.changes.len()), ..loaded };
-    for mut change in loaded.changes {
-        match unseal(ring, &mut change) {
-            Ok(()) => readable.changes.push(change),
-            Err(_) => readable.unreadable.push(change.id()),
-        }
-    }
-    readable
-}
-
-fn unseal(ring: &KeyRing, change: &mut Change) -> Result<(), Closed> {
-    let Change::Put(record) = change else { return Ok(()) };
-    let sealed = record.secret.sealed().ok_or(Closed::Form)?;
-    let text = open(ring, Subject::Secret(record), sealed)?;
-    record.secret = Kept::Plain(secret(text)?);
-    Ok(())
-}
-
-fn secret(mut text: Zeroizing<Vec<u8>>) -> Result<Secret, Closed> {
-    let text = String::from_utf8(std::mem::take(&mut *text));
-    text.ok().and_then(|text| Secret::new(text).ok()).ok_or(Closed::Form)
-}
-
-fn close(ring: &KeyRing, change: &mut Change) -> Result<(), StoreError> {
-    let Change::Put(record) = change else { return Ok(()) };
-    record.secret = Kept::Sealed(sealed(ring, record)?);
-    Ok(())
-}
-
-fn sealed(ring: &KeyRing, record: &Record) -> Result<Bytes, StoreError> {
-    let secret = record.secret.plain();
-    let secret = secret.ok_or_else(|| StoreError::new(ErrorKind::WrongKey, "a record is sealed already"))?;
-    seal(ring.newest(), Subject::Secret(record), secret.expose().as_bytes())
 }

@@ -1,9 +1,9 @@
 //! A new master key for a store that is in use.
 
-use super::seal::sealed_by;
-use super::{Encrypted, opened};
+use super::Encrypted;
+use super::records::{opened, sealer};
 use crate::record::Change;
-use crate::store::{Loaded, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How far the sealing of a store by the newest master key has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -20,45 +20,59 @@ pub struct Resealed {
 impl<S: Store> Encrypted<S> {
     /// How many records are sealed anew at a time.
     const BATCH: usize = 1_000;
+    /// How often it is looked for what others have sealed by an older key meanwhile.
+    const PASSES: usize = 4;
 
-    /// Seals everything by the newest master key that an older one has sealed, then the header: once nothing is
-    /// [left](Resealed::left), the older ones are not needed. Writes go on meanwhile. Begins where it left off when it
-    /// was interrupted. `progress` is told after every thousand.
+    /// Seals the header by the newest master key, then everything else that an older one has sealed: once nothing is
+    /// [left](Resealed::left), the older ones are not needed. Until then the store does not open without them. Writes go
+    /// on meanwhile, and whoever [finds](super::KeyRing::source) the new key seals by it from now on. Begins where it
+    /// left off when it was interrupted. `progress` is told after every thousand.
     ///
     /// # Errors
     /// As the store inside.
     pub async fn reseal(&self, mut progress: impl FnMut(Resealed)) -> Result<Resealed, StoreError> {
-        let old = opened(&self.ring, self.sealed_by_older_keys().await?);
-        let unreadable = old.unreadable.len() + old.nameless;
-        let mut resealed = Resealed { done: 0, left: old.changes.len(), unreadable };
-        for batch in old.changes.chunks(Self::BATCH) {
+        let ring = self.ring().await?;
+        self.change_header(|header| header.announcing(&ring)).await?;
+        let mut resealed = Resealed::default();
+        for _ in 0..Self::PASSES {
+            let old = self.sealed_by_older_keys(&mut resealed).await?;
+            if old.is_empty() {
+                self.change_header(|header| header.concluding(ring.newest().id)).await?;
+                return Ok(resealed);
+            }
+            self.pass(&old, &mut resealed, &mut progress).await?;
+        }
+        self.sealed_by_older_keys(&mut resealed).await.map(|_| resealed)
+    }
+
+    async fn pass(
+        &self,
+        old: &[Change],
+        resealed: &mut Resealed,
+        progress: &mut impl FnMut(Resealed),
+    ) -> Result<(), StoreError> {
+        for batch in old.chunks(Self::BATCH) {
             self.write(batch.iter().cloned().map(anew).collect()).await?;
             resealed.done += batch.len();
             resealed.left -= batch.len();
-            progress(resealed);
+            progress(*resealed);
         }
-        self.inner.flush().await?;
-        resealed.left = opened(&self.ring, self.sealed_by_older_keys().await?).changes.len();
-        if resealed.left == 0 {
-            self.change_header(|header| Some(header.clone())).await?;
-        }
-        Ok(resealed)
+        self.inner.flush().await
     }
 
-    async fn sealed_by_older_keys(&self) -> Result<Loaded, StoreError> {
-        let newest = self.ring.newest().id;
+    async fn sealed_by_older_keys(&self, resealed: &mut Resealed) -> Result<Vec<Change>, StoreError> {
+        let newest = self.ring.get().newest().id;
         let mut loaded = self.inner.load().await?;
-        let old = |change: &Change| {
-            let sealed = change.record().and_then(|record| record.secret.sealed());
-            sealed.is_some_and(|sealed| sealed_by(sealed) != Some(newest))
-        };
-        loaded.changes.retain(old);
-        Ok(loaded)
+        loaded.changes.retain(|change| change.record().is_some() && sealer(change) != Some(newest));
+        let old = opened(&self.ring, loaded);
+        resealed.left = old.changes.len();
+        resealed.unreadable = old.unreadable.len() + old.nameless;
+        Ok(old.changes)
     }
 }
 
 /// So that this seal wins over the one before it.
-fn anew(mut change: Change) -> Change {
+pub(super) fn anew(mut change: Change) -> Change {
     if let Change::Put(record) = &mut change {
         record.seal = record.seal.saturating_add(1);
     }

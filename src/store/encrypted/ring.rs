@@ -1,83 +1,11 @@
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// The key that all others are made of: 32 bytes, written as 64 hexadecimal digits.
-///
-/// ```
-/// use key_commune::store::MasterKey;
-///
-/// let text = "8f0c".repeat(16);
-/// let key: MasterKey = text.parse()?;
-/// assert_eq!(format!("{key:?}"), "MasterKey(..)");
-/// assert!("short".parse::<MasterKey>().is_err());
-/// # Ok::<(), key_commune::store::MasterKeyError>(())
-/// ```
-#[derive(Clone)]
-pub struct MasterKey(pub(super) Zeroizing<[u8; 32]>);
-
-impl MasterKey {
-    /// A key of these bytes.
-    ///
-    /// # Errors
-    /// When they are all the same: nobody has drawn them by lot.
-    pub fn new(bytes: [u8; 32]) -> Result<Self, MasterKeyError> {
-        let bytes = Zeroizing::new(bytes);
-        let same = bytes.iter().all(|byte| Some(byte) == bytes.first());
-        if same { Err(MasterKeyError::Weak) } else { Ok(Self(bytes)) }
-    }
-}
-
-impl FromStr for MasterKey {
-    type Err = MasterKeyError;
-
-    fn from_str(hex: &str) -> Result<Self, MasterKeyError> {
-        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-        if pairs.len() != 32 || !rest.is_empty() {
-            return Err(MasterKeyError::Length(hex.len()));
-        }
-        let mut bytes = Zeroizing::new([0; 32]);
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = digit(*high)? << 4 | digit(*low)?;
-        }
-        Self::new(*bytes)
-    }
-}
-
-fn digit(letter: u8) -> Result<u8, MasterKeyError> {
-    let digit = char::from(letter).to_digit(16);
-    digit.map(|digit| digit as u8).ok_or(MasterKeyError::Digit)
-}
-
-impl fmt::Debug for MasterKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MasterKey(..)")
-    }
-}
-
-/// Why a text cannot be a master key. Never holds the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum MasterKeyError {
-    /// It has another length.
-    #[error("a master key has 64 hexadecimal digits, not {0}")]
-    Length(usize),
-    /// It has something else in it.
-    #[error("a master key has hexadecimal digits only")]
-    Digit,
-    /// It is one byte again and again.
-    #[error("a master key is drawn by lot: try `openssl rand -hex 32`")]
-    Weak,
-    /// Others may read the file that it is in.
-    #[error("others than its owner may read the file of the master key: try `chmod 600`")]
-    Exposed,
-    /// The file cannot be read, or not be made.
-    #[error("the file of the master key: {0}")]
-    File(std::io::ErrorKind),
-}
+use super::master_key::MasterKey;
 
 /// The name of a master key, made out of it: safe to print, the same wherever the key is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,26 +25,53 @@ impl fmt::Debug for RingId {
 
 /// Master keys: the newest seals, and any of them opens.
 ///
-/// To change the master key while several processes share a store: let all of them have the new key, as an older one;
-/// then, one by one, as the newest; then seal the store anew ([`Encrypted::reseal`](super::Encrypted::reseal)); then take
-/// the old key away.
+/// To change the master key while several processes share a store, let each of them have the new key, or
+/// [find](Self::source) it; then seal the store anew by it ([`Encrypted::reseal`](super::Encrypted::reseal)); then take the
+/// old key away.
 #[derive(Clone)]
 pub struct KeyRing {
     newest: RingKey,
+    /// They have sealed, and never do again.
     older: Vec<RingKey>,
+    /// The source has them, and no header is sealed by them yet.
+    coming: Vec<RingKey>,
+    source: Option<Source>,
 }
+
+type Source = Arc<dyn Fn(RingId) -> Option<MasterKey> + Send + Sync>;
 
 impl KeyRing {
     /// A ring with one key.
     #[must_use]
     pub fn new(newest: &MasterKey) -> Self {
-        Self { newest: RingKey::new(newest), older: Vec::new() }
+        Self { newest: RingKey::new(newest), older: Vec::new(), coming: Vec::new(), source: None }
     }
 
     /// The same, with a key that used to seal.
     #[must_use]
     pub fn older(mut self, key: &MasterKey) -> Self {
         self.older.push(RingKey::new(key));
+        self
+    }
+
+    /// The same, with a place to look for keys that are not in it: a file, say, that is replaced when the master key
+    /// changes. It is asked when something is sealed by another key, for a few keys at a time, and blocks whoever asks.
+    /// Once the store's header is sealed by what it finds, that key is the newest. So it must not find keys that were given up.
+    ///
+    /// ```
+    /// use key_commune::store::{Encrypted, KeyRing, MasterKey, MemoryStore};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let master = MasterKey::new(std::array::from_fn(|at| at as u8))?;
+    /// let ring = KeyRing::new(&master).source(|_| MasterKey::read("data/master.key").ok());
+    /// let store = Encrypted::open(MemoryStore::default(), ring).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn source(mut self, source: impl Fn(RingId) -> Option<MasterKey> + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
         self
     }
 
@@ -133,8 +88,34 @@ impl KeyRing {
         self.keys().find(|key| key.id == id)
     }
 
+    /// Asks the source, which may answer with another key than it was asked for.
+    pub(super) fn ask(&self, id: RingId) -> Option<RingKey> {
+        let found = self.source.as_ref()?(id)?;
+        Some(RingKey::new(&found)).filter(|key| key.id == id)
+    }
+
+    /// The same, with a key that the source has found.
+    pub(super) fn expecting(&self, key: &RingKey) -> Self {
+        let mut ring = self.clone();
+        if ring.find(key.id).is_none() {
+            ring.coming.push(key.clone());
+        }
+        ring
+    }
+
+    /// The same after the header was sealed by this key. What was the newest once does not become it again: that header
+    /// was put back by somebody.
+    pub(super) fn following(&self, id: RingId) -> Self {
+        let mut ring = self.clone();
+        if let Some(at) = ring.coming.iter().position(|key| key.id == id) {
+            let newest = ring.coming.swap_remove(at);
+            ring.older.push(std::mem::replace(&mut ring.newest, newest));
+        }
+        ring
+    }
+
     fn keys(&self) -> impl Iterator<Item = &RingKey> {
-        std::iter::once(&self.newest).chain(&self.older)
+        std::iter::once(&self.newest).chain(&self.older).chain(&self.coming)
     }
 }
 
@@ -152,7 +133,7 @@ pub(super) struct RingKey {
 }
 
 impl RingKey {
-    fn new(master: &MasterKey) -> Self {
+    pub(super) fn new(master: &MasterKey) -> Self {
         let hkdf = Hkdf::new(Some(b"key-commune"), &*master.0);
         let mut id = [0; 4];
         // Only lengths above 8,160 bytes are refused.

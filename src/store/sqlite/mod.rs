@@ -1,34 +1,45 @@
 //! Records in a SQLite database that an operator can query.
 
+mod builder;
+mod database;
+mod load;
 mod open;
 mod read;
 mod rows;
+mod watch;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
-use tokio::sync::oneshot;
+use rusqlite::ErrorCode;
+use tokio::sync::oneshot::{self, Receiver};
 
-use super::{Doing, ErrorKind, Loaded, Store, StoreError};
+use self::database::Database;
+use self::watch::News;
+use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
 use crate::record::Change;
+
+pub use builder::SqliteBuilder;
 
 /// A SQLite database: one thread that writes, a write-ahead log, and `synchronous=FULL`: what is written is durable when
 /// [`write`](Store::write) returns, and survives the end of the process and of the machine.
 ///
-/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed. Secrets are in
-/// it as they come: put [`Encrypted`](super) around it. Dropping the store closes the database, which may take a moment.
+/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed, and one that is
+/// updated is a key that was changed: both are told by [`watch`](Store::watch). Secrets are in it as they come: put
+/// [`Encrypted`](super) around it. Dropping the store closes the database, which may take a moment.
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    jobs: Option<Sender<Job>>,
+    /// Whether others tell it what they change.
+    hears: bool,
+    jobs: Option<Arc<Sender<Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+type Job = Box<dyn FnOnce(&mut Database) + Send>;
 
 impl SqliteStore {
     /// Opens the database at `path`, or makes one, and has it to itself but for those who [join](Self::open_beside). Blocks.
@@ -36,36 +47,29 @@ impl SqliteStore {
     /// # Errors
     /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let path = path.into();
-        let lock = open::lock(&path)?;
-        let connection = open::open(&path)?;
-        Self::start(path, connection, Some(lock))
+        Self::builder().open(path)
     }
 
     /// Opens a database that another store may have at the same time, as the key tool does while the proxy runs. What
-    /// either writes is merged with what the other has written. Blocks.
+    /// either writes is merged with what the other has written; the other store is told, this one is not. Blocks.
     ///
     /// # Errors
     /// As [`open`](Self::open), but for the other store; and when there is no such database, or it is of an earlier version.
     pub fn open_beside(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let path = path.into();
-        let connection = open::join(&path)?;
-        Self::start(path, connection, None)
+        Self::builder().open_beside(path)
     }
 
-    fn start(path: PathBuf, mut connection: Connection, lock: Option<File>) -> Result<Self, StoreError> {
+    /// How to open a database in another way than by default.
+    pub fn builder() -> SqliteBuilder {
+        SqliteBuilder::default()
+    }
+
+    fn start(path: PathBuf, mut database: Database, hears: bool) -> Result<Self, StoreError> {
         let (sender, jobs) = channel::<Job>();
-        let run = move || {
-            for job in jobs {
-                job(&mut connection);
-            }
-            // First the database, then the right to open it.
-            drop(connection);
-            drop(lock);
-        };
+        let run = move || jobs.into_iter().for_each(|job| job(&mut database));
         let thread = std::thread::Builder::new().name("key-commune-sqlite".into()).spawn(run);
         let thread = thread.map_err(|error| StoreError::new(ErrorKind::Unavailable, error))?;
-        Ok(Self { path, jobs: Some(sender), thread: Some(thread) })
+        Ok(Self { path, hears, jobs: Some(Arc::new(sender)), thread: Some(thread) })
     }
 
     /// Where the database is.
@@ -76,18 +80,26 @@ impl SqliteStore {
 
     fn run<T: Send + 'static>(
         &self,
-        act: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+        act: impl FnOnce(&mut Database) -> rusqlite::Result<T> + Send + 'static,
     ) -> Doing<'_, T> {
-        let (reply, answer) = oneshot::channel();
-        // Who has gone away does not hear the answer.
-        let job: Job = Box::new(move |connection| drop(reply.send(act(connection))));
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        let answer = self.jobs.as_ref().map(|jobs| ask(jobs, act));
         Box::pin(async move {
-            let closed = || StoreError::new(ErrorKind::Unavailable, format_args!("{}: closed", self.path.display()));
-            let answer = if sent { answer.await.ok() } else { None };
-            answer.ok_or_else(closed)?.map_err(|error| fault(&self.path, &error))
+            let closed = || closed(&self.path);
+            let answer = answer.ok_or_else(closed)?.await.map_err(|_| closed())?;
+            answer.map_err(|error| fault(&self.path, &error))
         })
     }
+}
+
+/// Has the thread of a store do something. There is no answer if it has ended.
+fn ask<T: Send + 'static>(
+    jobs: &Sender<Job>,
+    act: impl FnOnce(&mut Database) -> rusqlite::Result<T> + Send + 'static,
+) -> Receiver<rusqlite::Result<T>> {
+    let (reply, answer) = oneshot::channel();
+    // Who has gone away does not hear the answer.
+    let _ = jobs.send(Box::new(move |database| drop(reply.send(act(database)))));
+    answer
 }
 
 impl Drop for SqliteStore {
@@ -99,20 +111,11 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     fn load(&self) -> Doing<'_, Loaded> {
-        self.run(|connection| {
-            let transaction = connection.transaction()?;
-            read::load(&transaction)
-        })
+        self.run(Database::load)
     }
 
     fn write(&self, changes: Vec<Change>) -> Doing<'_, ()> {
-        self.run(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let mut rows = rows::Rows::prepare(&transaction)?;
-            changes.iter().try_for_each(|change| rows.merge(change))?;
-            drop(rows);
-            transaction.commit()
-        })
+        self.run(|database| database.write(changes))
     }
 
     /// Every write is durable already; this one only waits for its turn.
@@ -121,25 +124,23 @@ impl Store for SqliteStore {
     }
 
     fn header(&self) -> Doing<'_, Option<Bytes>> {
-        self.run(|connection| header(connection))
+        self.run(|database| database.header())
     }
 
     fn replace_header(&self, expected: Option<Bytes>, value: Bytes) -> Doing<'_, bool> {
-        self.run(move |connection| {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let found = header(&transaction)? == expected;
-            if found {
-                transaction
-                    .execute("INSERT OR REPLACE INTO header (one, value) VALUES (1, ?1)", params![&value[..]])?;
-            }
-            transaction.commit().map(|()| found)
-        })
+        self.run(move |database| database.replace_header(expected.as_ref(), &value))
+    }
+
+    /// What the stores [beside](SqliteStore::open_beside) this one write, and what is deleted or updated in the shell, a
+    /// fifth of a second later at most. A store beside another one cannot tell.
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        let jobs = self.jobs.as_ref().filter(|_| self.hears)?;
+        Some(Box::new(News::new(self.path.clone(), Arc::downgrade(jobs))))
     }
 }
 
-fn header(connection: &Connection) -> rusqlite::Result<Option<Bytes>> {
-    let value = connection.query_row("SELECT value FROM header", [], |row| row.get::<_, Vec<u8>>(0));
-    Ok(value.optional()?.map(Bytes::from))
+fn closed(path: &Path) -> StoreError {
+    StoreError::new(ErrorKind::Unavailable, format_args!("{}: closed", path.display()))
 }
 
 /// What SQLite says, without what it was told.

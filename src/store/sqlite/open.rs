@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault;
-use crate::store::{ErrorKind, MOST_GONE, StoreError};
+use crate::store::{ErrorKind, StoreError};
 
 /// What each version of the schema adds to the one before it.
 const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
@@ -41,8 +41,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path).map_err(|error| fault(path, &error))?;
     version(path, &connection)?;
     check(path, &connection)?;
-    let ready = migrate(&connection).and_then(|()| forget(&connection));
-    ready.map(|()| connection).map_err(|error| fault(path, &error))
+    migrate(&connection).map(|()| connection).map_err(|error| fault(path, &error))
 }
 
 /// Opens a database that is there and in use.
@@ -135,13 +134,6 @@ fn migrate(connection: &Connection) -> rusqlite::Result<()> {
         transaction.commit()?;
     }
     Ok(())
-}
-
-/// The oldest removals, beyond the most that are remembered.
-fn forget(connection: &Connection) -> rusqlite::Result<()> {
-    let oldest = "DELETE FROM removed_keys WHERE id IN
-        (SELECT id FROM removed_keys ORDER BY removed_ns DESC, id DESC LIMIT -1 OFFSET ?1)";
-    connection.execute(oldest, [MOST_GONE as u32]).map(drop)
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

@@ -1,9 +1,8 @@
 //! Rows as records. Whatever a row holds, it is parsed or told to be unreadable.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, ValueRef};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
@@ -11,107 +10,148 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::clock::Timestamp;
 use crate::health::{Condition, State};
 use crate::origin::Origin;
-use crate::record::{Change, Kept, Record, Replica, Tallies, Tally, Tombstone};
+use crate::record::{Counts, Kept, Record, Replica, Tallies, Tally, Tombstone};
 use crate::secret::{KeyId, Secret};
-use crate::store::Loaded;
+use crate::subnet::Subnet;
 
-/// Everything there is.
-pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
-    let mut loaded = Loaded::default();
-    let mut totals = all_totals(connection)?;
-    let mut keys = connection.prepare("SELECT * FROM api_keys")?;
-    let mut rows = keys.query([])?;
-    while let Some(row) = rows.next()? {
-        let with_totals = |mut record: Record| {
-            record.tallies = totals.remove(&record.id).unwrap_or_default();
-            record
-        };
-        note(&mut loaded, row, record(row).map(with_totals));
-    }
-    let mut gone = connection.prepare("SELECT * FROM removed_keys")?;
-    let mut rows = gone.query([])?;
-    while let Some(row) = rows.next()? {
-        note(&mut loaded, row, tombstone(row));
-    }
-    Ok(loaded)
-}
-
-fn note(loaded: &mut Loaded, row: &Row<'_>, change: Option<impl Into<Change>>) {
-    match (change, id(row)) {
-        (Some(change), _) => loaded.changes.push(change.into()),
-        (None, Some(id)) => loaded.unreadable.push(id),
-        (None, None) => loaded.nameless += 1,
-    }
-}
-
-fn all_totals(connection: &Connection) -> rusqlite::Result<HashMap<KeyId, Tallies>> {
-    let mut all = HashMap::<KeyId, Tallies>::new();
-    let mut totals = connection.prepare("SELECT replica, tally, key_id FROM totals")?;
-    let mut rows = totals.query([])?;
-    while let Some(row) = rows.next()? {
-        let id = row.get_ref(2)?.as_str().ok().and_then(|id| id.parse().ok());
-        if let (Some(id), Some((replica, tally))) = (id, total(row)) {
-            all.entry(id).or_default().note(replica, tally);
-        }
-    }
-    Ok(all)
-}
+/// What [`record`] reads, in its order.
+pub(super) const KEY: &str =
+    "SELECT id, provider, origin, key_display, label, generation, version, seal, until_ns, state,
+    reason, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, strikers, created_ns, updated_ns,
+    is_sealed, secret FROM api_keys";
+/// What [`tombstone`] reads.
+pub(super) const GONE: &str = "SELECT id, generation, removed_ns FROM removed_keys";
+/// What [`total`] reads.
+pub(super) const TOTAL: &str = "SELECT key_id, replica, call_count, success_count, throttle_count, rejection_count,
+    failure_count, last_day, last_day_call_count, last_day_success_count, last_day_throttle_count,
+    last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet FROM totals";
 
 /// `None` if anything in it is not what it must be.
 pub(super) fn record(row: &Row<'_>) -> Option<Record> {
-    let secret = row.get_ref("secret").ok()?.as_blob().ok()?;
-    let secret = if row.get("is_sealed").ok()? {
-        Kept::Sealed(Bytes::copy_from_slice(secret))
-    } else {
-        Kept::Plain(Secret::new(std::str::from_utf8(secret).ok()?).ok()?)
-    };
-    let origin = row.get::<_, Option<String>>("origin").ok()?;
+    let mut cells = Cells::of(row);
     Some(Record {
-        id: id(row)?,
-        provider: row.get("provider").ok()?,
-        origin: origin.map(|origin| Origin::plain(&origin)).transpose().ok()?,
-        display: row.get("key_display").ok()?,
-        label: row.get("label").ok()?,
-        generation: row.get("generation").ok()?,
-        version: row.get::<_, i64>("version").ok()?.try_into().ok()?,
-        seal: row.get("seal").ok()?,
-        condition: condition(row)?,
-        since: time(row, "since_ns")?,
-        strikers: serde_json::from_str(row.get_ref("strikers").ok()?.as_str().ok()?).ok()?,
-        created: time(row, "created_ns")?,
-        updated: time(row, "updated_ns")?,
+        id: cells.id()?,
+        provider: cells.next()?,
+        origin: cells.text()?.map(Origin::plain).transpose().ok()?,
+        display: cells.next()?,
+        label: cells.next()?,
+        generation: cells.next()?,
+        version: cells.count()?,
+        seal: cells.next()?,
+        condition: cells.condition()?,
+        since: cells.time()?,
+        strikers: serde_json::from_str(cells.text()??).ok()?,
+        created: cells.time()?,
+        updated: cells.time()?,
         tallies: Tallies::default(),
-        secret,
-    })
-}
-
-fn condition(row: &Row<'_>) -> Option<Condition> {
-    let state: StrDeserializer<'_, Error> = row.get_ref("state").ok()?.as_str().ok()?.into_deserializer();
-    let reason = row.get_ref("reason").ok()?.as_str_or_null().ok()?;
-    Some(Condition {
-        until: time(row, "until_ns")?,
-        state: State::deserialize(state).ok()?,
-        reason: reason.map(serde_json::from_str).transpose().ok()?,
-        throttles: row.get("consecutive_throttles").ok()?,
-        rejections: row.get("consecutive_auth_failures").ok()?,
-        retirements: row.get("retirements").ok()?,
+        secret: cells.kept()?,
     })
 }
 
 pub(super) fn tombstone(row: &Row<'_>) -> Option<Tombstone> {
-    Some(Tombstone { id: id(row)?, generation: row.get("generation").ok()?, at: time(row, "removed_ns")? })
+    let mut cells = Cells::of(row);
+    Some(Tombstone { id: cells.id()?, generation: cells.next()?, at: cells.time()? })
 }
 
-pub(super) fn total(row: &Row<'_>) -> Option<(Replica, Tally)> {
-    let tally = serde_json::from_str(row.get_ref(1).ok()?.as_str().ok()?).ok()?;
-    Some((Replica(row.get::<_, i64>(0).ok()?.cast_unsigned()), tally))
+/// What one replica has counted, and whether that is all of it: what cannot be read was not counted.
+pub(super) fn total(row: &Row<'_>) -> ((Replica, Tally), bool) {
+    let mut cells = Cells { at: 1, ..Cells::of(row) };
+    let replica = Replica(cells.mend(Cells::next::<i64>).cast_unsigned());
+    let tally = Tally {
+        total: cells.counts(),
+        day: cells.mend(Cells::next),
+        today: cells.counts(),
+        last_success: cells.mend(Cells::time),
+        last_client: cells.mend(Cells::client),
+    };
+    ((replica, tally), !cells.damaged)
 }
 
-fn id(row: &Row<'_>) -> Option<KeyId> {
-    row.get_ref("id").ok()?.as_str().ok()?.parse().ok()
+/// The key that a row is about.
+pub(super) fn id(row: &Row<'_>) -> Option<KeyId> {
+    Cells::of(row).id()
 }
 
-fn time(row: &Row<'_>, column: &str) -> Option<Timestamp> {
-    let nanos: i64 = row.get(column).ok()?;
-    if nanos == i64::MAX { Some(Timestamp::MAX) } else { nanos.try_into().ok().map(Timestamp::from_nanos) }
+/// A row from left to right: to find a column by its name is dearer than to read it.
+struct Cells<'r> {
+    row: &'r Row<'r>,
+    at: usize,
+    damaged: bool,
+}
+
+impl<'r> Cells<'r> {
+    fn of(row: &'r Row<'r>) -> Self {
+        Self { row, at: 0, damaged: false }
+    }
+
+    fn next<T: FromSql>(&mut self) -> Option<T> {
+        T::column_result(self.value()?).ok()
+    }
+
+    fn value(&mut self) -> Option<ValueRef<'r>> {
+        self.at += 1;
+        self.row.get_ref(self.at - 1).ok()
+    }
+
+    /// Reads what a record can do without.
+    fn mend<T: Default>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> T {
+        let value = read(self);
+        self.damaged |= value.is_none();
+        value.unwrap_or_default()
+    }
+
+    fn text(&mut self) -> Option<Option<&'r str>> {
+        self.value()?.as_str_or_null().ok()
+    }
+
+    fn id(&mut self) -> Option<KeyId> {
+        self.text()??.parse().ok()
+    }
+
+    fn count(&mut self) -> Option<u64> {
+        self.next::<i64>()?.try_into().ok()
+    }
+
+    fn time(&mut self) -> Option<Timestamp> {
+        let nanos = self.count()?;
+        Some(if nanos == i64::MAX as u64 { Timestamp::MAX } else { Timestamp::from_nanos(nanos) })
+    }
+
+    fn counts(&mut self) -> Counts {
+        Counts {
+            calls: self.mend(Self::count),
+            successes: self.mend(Self::count),
+            throttles: self.mend(Self::count),
+            rejections: self.mend(Self::count),
+            failures: self.mend(Self::count),
+        }
+    }
+
+    fn client(&mut self) -> Option<Option<(Timestamp, Subnet)>> {
+        let (time, subnet) = (self.time(), self.text());
+        let Some(subnet) = subnet? else { return Some(None) };
+        Some(Some((time?, subnet.parse().ok()?)))
+    }
+
+    fn condition(&mut self) -> Option<Condition> {
+        let until = self.time()?;
+        let state: StrDeserializer<'_, Error> = self.text()??.into_deserializer();
+        Some(Condition {
+            until,
+            state: State::deserialize(state).ok()?,
+            reason: self.text()?.map(serde_json::from_str).transpose().ok()?,
+            throttles: self.next()?,
+            rejections: self.next()?,
+            retirements: self.next()?,
+        })
+    }
+
+    fn kept(&mut self) -> Option<Kept> {
+        let is_sealed = self.next()?;
+        let secret = self.value()?.as_blob().ok()?;
+        if is_sealed {
+            return Some(Kept::Sealed(Bytes::copy_from_slice(secret)));
+        }
+        Secret::new(std::str::from_utf8(secret).ok()?).ok().map(Kept::Plain)
+    }
 }

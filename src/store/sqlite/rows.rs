@@ -1,42 +1,43 @@
 //! Records as rows.
 
-use rusqlite::{Connection, OptionalExtension, Statement, named_params, params};
+use rusqlite::{Connection, Statement, named_params, params};
 
-use super::read::{record, tombstone, total};
+use super::load::Find;
 use crate::clock::Timestamp;
 use crate::health::Condition;
 use crate::origin::Origin;
-use crate::record::{Change, Kept, Record, Replica, Tally, Tombstone};
-use crate::secret::KeyId;
+use crate::record::{Change, Counts, Kept, Record, Replica, Tallies, Tally, Tombstone};
 
-const FIND: &str = "SELECT * FROM api_keys WHERE id = ?1";
-const FIND_GONE: &str = "SELECT * FROM removed_keys WHERE id = ?1";
-const FIND_TOTALS: &str = "SELECT replica, tally FROM totals WHERE key_id = ?1";
 const PUT: &str = "
     INSERT INTO api_keys (id, provider, origin, key_display, label, state, reason, until_ns, consecutive_throttles,
-        consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, last_success_ns, strikers, generation,
-        version, seal, is_sealed, secret)
+        consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers, generation, version, seal,
+        is_sealed, secret)
     VALUES (:id, :provider, :origin, :display, :label, :state, :reason, :until, :throttles, :rejections, :retirements,
-        :since, :created, :updated, :success, :strikers, :generation, :version, :seal, :is_sealed, :secret)
+        :since, :created, :updated, :strikers, :generation, :version, :seal, :is_sealed, :secret)
     ON CONFLICT DO UPDATE SET provider = excluded.provider, origin = excluded.origin,
         key_display = excluded.key_display, label = excluded.label, state = excluded.state, reason = excluded.reason,
         until_ns = excluded.until_ns, consecutive_throttles = excluded.consecutive_throttles,
         consecutive_auth_failures = excluded.consecutive_auth_failures, retirements = excluded.retirements,
         since_ns = excluded.since_ns, created_ns = excluded.created_ns, updated_ns = excluded.updated_ns,
-        last_success_ns = excluded.last_success_ns, strikers = excluded.strikers, generation = excluded.generation,
-        version = excluded.version, seal = excluded.seal, is_sealed = excluded.is_sealed, secret = excluded.secret";
+        strikers = excluded.strikers, generation = excluded.generation, version = excluded.version,
+        edits = edits + 1, seal = excluded.seal, is_sealed = excluded.is_sealed, secret = excluded.secret";
+const PUT_SUCCESS: &str =
+    "UPDATE api_keys SET last_success_ns = ?2, edits = edits + 1 WHERE id = ?1 AND last_success_ns < ?2";
 const REMOVE: &str = "DELETE FROM api_keys WHERE id = ?1";
 const BURY: &str = "INSERT OR REPLACE INTO removed_keys (id, generation, removed_ns) VALUES (?1, ?2, ?3)";
 const UNBURY: &str = "DELETE FROM removed_keys WHERE id = ?1";
-const CLEAR_TOTALS: &str = "DELETE FROM totals WHERE key_id = ?1";
+const TELL: &str = "INSERT INTO news (id) VALUES (?1)";
+const DROP_TOTAL: &str = "DELETE FROM totals WHERE key_id = ?1 AND replica = ?2";
 const PUT_TOTAL: &str = "
-    INSERT INTO totals (key_id, replica, call_count, success_count, throttle_count, rejection_count, failure_count,
-        last_client_subnet, tally)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT OR REPLACE INTO totals (key_id, replica, call_count, success_count, throttle_count, rejection_count,
+        failure_count, last_day, last_day_call_count, last_day_success_count, last_day_throttle_count,
+        last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+/// A date has four digits for its year, as long as dates are compared as texts.
 const PUT_DAY: &str = "
-    INSERT INTO daily_stats (key_id, replica, call_count, success_count, throttle_count, rejection_count,
-        failure_count, last_client_subnet, date)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, date(?9 * 86400, 'unixepoch'))
+    INSERT INTO daily_stats (key_id, replica, date, call_count, success_count, throttle_count, rejection_count,
+        failure_count, last_client_subnet)
+    VALUES (?1, ?2, date(min(?3, 2932896) * 86400, 'unixepoch'), ?4, ?5, ?6, ?7, ?8, ?9)
     ON CONFLICT DO UPDATE SET call_count = max(call_count, excluded.call_count),
         success_count = max(success_count, excluded.success_count),
         throttle_count = max(throttle_count, excluded.throttle_count),
@@ -45,98 +46,160 @@ const PUT_DAY: &str = "
         last_client_subnet = coalesce(excluded.last_client_subnet, last_client_subnet)";
 
 /// Everything that merging changes asks of a database, ready to be asked again and again.
-pub(super) struct Rows<'c> {
-    find: Statement<'c>,
-    find_gone: Statement<'c>,
-    find_totals: Statement<'c>,
+pub(super) struct Merge<'c> {
+    /// Whether somebody else is to hear of it.
+    tells: bool,
+    /// How many keys were removed.
+    pub(super) buried: usize,
+    find: Find<'c>,
     put: Statement<'c>,
+    put_success: Statement<'c>,
     remove: Statement<'c>,
     bury: Statement<'c>,
     unbury: Statement<'c>,
-    clear_totals: Statement<'c>,
+    tell: Statement<'c>,
+    drop_total: Statement<'c>,
     put_total: Statement<'c>,
     put_day: Statement<'c>,
 }
 
-impl<'c> Rows<'c> {
-    pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+impl<'c> Merge<'c> {
+    pub(super) fn prepare(connection: &'c Connection, tells: bool) -> rusqlite::Result<Self> {
         Ok(Self {
-            find: connection.prepare(FIND)?,
-            find_gone: connection.prepare(FIND_GONE)?,
-            find_totals: connection.prepare(FIND_TOTALS)?,
+            tells,
+            buried: 0,
+            find: Find::prepare(connection)?,
             put: connection.prepare(PUT)?,
+            put_success: connection.prepare(PUT_SUCCESS)?,
             remove: connection.prepare(REMOVE)?,
             bury: connection.prepare(BURY)?,
             unbury: connection.prepare(UNBURY)?,
-            clear_totals: connection.prepare(CLEAR_TOTALS)?,
+            tell: connection.prepare(TELL)?,
+            drop_total: connection.prepare(DROP_TOTAL)?,
             put_total: connection.prepare(PUT_TOTAL)?,
             put_day: connection.prepare(PUT_DAY)?,
         })
     }
 
     /// Whoever brings news of a key knows better than a row that cannot be read.
-    pub(super) fn merge(&mut self, change: &Change) -> rusqlite::Result<()> {
-        let known = self.find(change.id())?;
+    pub(super) fn change(&mut self, mut change: Change) -> rusqlite::Result<()> {
+        let (id, (generation, tallies)) = (change.id().to_string(), counted(&mut change));
+        let known = self.find.change(&id)?;
         let merged = match known.clone() {
-            Some(known) => known.merge(change.clone()),
-            None => change.clone(),
+            Some(known) => known.merge(change),
+            None => change,
         };
-        match &merged {
-            merged if Some(merged) == known.as_ref() => Ok(()),
-            Change::Put(record) => self.put(record),
-            Change::Gone(tombstone) => self.bury(*tombstone),
+        let is_new = known.as_ref() != Some(&merged);
+        match merged {
+            Change::Put(record) => {
+                if is_new {
+                    self.put(&id, &record, known.as_ref())?;
+                }
+                let counts = generation == Some(record.generation) && self.count(&id, &tallies)?;
+                self.tell(&id, is_new || counts)
+            }
+            Change::Gone(tombstone) if is_new => self.bury(&id, tombstone).and_then(|()| self.tell(&id, true)),
+            Change::Gone(_) => Ok(()),
         }
     }
 
-    fn find(&mut self, id: KeyId) -> rusqlite::Result<Option<Change>> {
-        let id = id.to_string();
-        if let Some(found) = self.find.query_row([&id], |row| Ok(record(row))).optional()? {
-            let Some(mut record) = found else { return Ok(None) };
-            let totals = self.find_totals.query_map([&id], |row| Ok(total(row)))?;
-            record.tallies = totals.filter_map(Result::transpose).collect::<rusqlite::Result<_>>()?;
-            return Ok(Some(record.into()));
-        }
-        let gone = self.find_gone.query_row([&id], |row| Ok(tombstone(row))).optional()?;
-        Ok(gone.flatten().map(Change::from))
+    fn tell(&mut self, id: &str, is_new: bool) -> rusqlite::Result<()> {
+        if self.tells && is_new { self.tell.execute([id]).map(drop) } else { Ok(()) }
     }
 
-    fn put(&mut self, record: &Record) -> rusqlite::Result<()> {
-        let id = record.id.to_string();
+    fn put(&mut self, id: &str, record: &Record, known: Option<&Change>) -> rusqlite::Result<()> {
+        let before = known.and_then(Change::record).map(|known| known.generation);
+        // What an earlier generation has counted goes with it.
+        if before.is_some_and(|before| before != record.generation) {
+            self.remove.execute([id])?;
+        }
+        self.insert(id, record)?;
+        if before == Some(record.generation) { Ok(()) } else { self.unbury.execute([id]).map(drop) }
+    }
+
+    fn insert(&mut self, id: &str, record: &Record) -> rusqlite::Result<()> {
         let Condition { until, state, reason, throttles, rejections, retirements } = record.condition;
         let (is_sealed, secret) = match &record.secret {
             Kept::Plain(secret) => (false, secret.expose().as_bytes()),
             Kept::Sealed(sealed) => (true, &sealed[..]),
         };
-        self.put.execute(named_params! {
+        let row = named_params! {
             ":id": id, ":provider": record.provider, ":origin": record.origin.as_ref().map(Origin::to_string),
             ":display": record.display, ":label": record.label, ":state": state.to_string(),
             ":reason": reason.map(|reason| json(&reason)), ":until": from_time(until), ":throttles": throttles,
             ":rejections": rejections, ":retirements": retirements, ":since": from_time(record.since),
             ":created": from_time(record.created), ":updated": from_time(record.updated),
-            ":success": from_time(record.tallies.sum().last_success), ":strikers": json(&record.strikers),
-            ":generation": record.generation, ":version": count(record.version), ":seal": record.seal,
-            ":is_sealed": is_sealed, ":secret": secret,
-        })?;
-        self.unbury.execute([&id])?;
-        self.clear_totals.execute([&id])?;
-        record.tallies.iter().try_for_each(|(replica, tally)| self.count(&id, replica, &tally))
+            ":strikers": json(&record.strikers), ":generation": record.generation, ":version": count(record.version),
+            ":seal": record.seal, ":is_sealed": is_sealed, ":secret": secret,
+        };
+        self.put.execute(row).map(drop)
     }
 
-    fn count(&mut self, id: &str, Replica(replica): Replica, tally: &Tally) -> rusqlite::Result<()> {
+    /// Answers whether anything of it is new.
+    fn count(&mut self, id: &str, tallies: &Tallies) -> rusqlite::Result<bool> {
+        if tallies.iter().next().is_none() {
+            return Ok(false);
+        }
+        let (known, _) = self.find.totals(id)?;
+        let mut merged = known.clone();
+        merged.merge(tallies);
+        for (replica, tally) in merged.iter().filter(|new| known.iter().all(|known| known != *new)) {
+            self.put_tally(id, replica, &tally)?;
+        }
+        for (replica, _) in known.iter().filter(|(known, _)| merged.iter().all(|(kept, _)| kept != *known)) {
+            self.drop_total.execute(params![id, replica.0.cast_signed()])?;
+        }
+        let success = merged.sum().last_success;
+        if success > known.sum().last_success {
+            self.put_success.execute(params![id, from_time(success)])?;
+        }
+        Ok(merged != known)
+    }
+
+    fn put_tally(&mut self, id: &str, Replica(replica): Replica, tally: &Tally) -> rusqlite::Result<()> {
         let replica = replica.cast_signed();
-        let client = tally.last_client.map(|(_, subnet)| subnet.to_string());
         let [calls, done, throttled, rejected, failed] = tally.total.all().map(count);
-        let total = params![id, replica, calls, done, throttled, rejected, failed, client, json(tally)];
-        self.put_total.execute(total)?;
-        let [calls, done, throttled, rejected, failed] = tally.today.all().map(count);
-        let today = params![id, replica, calls, done, throttled, rejected, failed, client, tally.day];
+        let [last_calls, last_done, last_throttled, last_rejected, last_failed] = tally.today.all().map(count);
+        let (at, subnet) = tally.last_client.map(|(at, subnet)| (from_time(at), subnet.to_string())).unzip();
+        self.put_total.execute(params![
+            id,
+            replica,
+            calls,
+            done,
+            throttled,
+            rejected,
+            failed,
+            tally.day,
+            last_calls,
+            last_done,
+            last_throttled,
+            last_rejected,
+            last_failed,
+            from_time(tally.last_success),
+            at,
+            subnet,
+        ])?;
+        if tally.today == Counts::default() {
+            return Ok(());
+        }
+        let today =
+            params![id, replica, tally.day, last_calls, last_done, last_throttled, last_rejected, last_failed, subnet];
         self.put_day.execute(today).map(drop)
     }
 
     /// The trigger does the rest, but does not know when it was.
-    fn bury(&mut self, Tombstone { id, generation, at }: Tombstone) -> rusqlite::Result<()> {
-        self.remove.execute([id.to_string()])?;
-        self.bury.execute(params![id.to_string(), generation, from_time(at)]).map(drop)
+    fn bury(&mut self, id: &str, Tombstone { generation, at, .. }: Tombstone) -> rusqlite::Result<()> {
+        self.buried += 1;
+        self.remove.execute([id])?;
+        self.bury.execute(params![id, generation, from_time(at)]).map(drop)
+    }
+}
+
+/// What a change says about counts, taken out of it.
+fn counted(change: &mut Change) -> (Option<u32>, Tallies) {
+    match change {
+        Change::Put(record) => (Some(record.generation), std::mem::take(&mut record.tallies)),
+        Change::Gone(_) => (None, Tallies::default()),
     }
 }
 

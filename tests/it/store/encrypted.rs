@@ -15,33 +15,33 @@ use super::folder::Folder;
 use super::record;
 use crate::support::key;
 
-fn master(number: u8) -> MasterKey {
+pub(super) fn master(number: u8) -> MasterKey {
     format!("{number:02x}8f").repeat(16).parse().unwrap()
 }
 
-fn ring(number: u8) -> KeyRing {
+pub(super) fn ring(number: u8) -> KeyRing {
     KeyRing::new(&master(number))
 }
 
-async fn open(memory: &MemoryStore, ring: KeyRing) -> Encrypted<MemoryStore> {
+pub(super) async fn open(memory: &MemoryStore, ring: KeyRing) -> Encrypted<MemoryStore> {
     Encrypted::open(memory.clone(), ring).await.unwrap()
 }
 
 /// A store that the first master key has sealed, with so many records.
-async fn filled(count: usize) -> MemoryStore {
+pub(super) async fn filled(count: usize) -> MemoryStore {
     let memory = MemoryStore::default();
     let store = open(&memory, ring(1)).await;
     store.write((0..count).map(|number| record(number).into()).collect()).await.unwrap();
     memory
 }
 
-async fn stored(memory: &MemoryStore) -> Vec<Record> {
+pub(super) async fn stored(memory: &MemoryStore) -> Vec<Record> {
     let mut changes = memory.load().await.unwrap().changes;
     changes.sort_by_key(Change::id);
     changes.iter().filter_map(Change::record).cloned().collect()
 }
 
-fn sealed(record: &Record) -> Bytes {
+pub(super) fn sealed(record: &Record) -> Bytes {
     record.secret.sealed().unwrap().clone()
 }
 
@@ -276,7 +276,7 @@ async fn a44_any_key_of_the_ring_opens_and_the_newest_seals() {
     assert_eq!(store.pepper().id("openai", &key(0).parse().unwrap()), pepper_id(&memory, both).await);
 }
 
-async fn pepper_id(memory: &MemoryStore, ring: KeyRing) -> key_commune::secret::KeyId {
+pub(super) async fn pepper_id(memory: &MemoryStore, ring: KeyRing) -> key_commune::secret::KeyId {
     open(memory, ring).await.pepper().id("openai", &key(0).parse().unwrap())
 }
 

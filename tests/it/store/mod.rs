@@ -2,18 +2,25 @@
 
 #[cfg(feature = "encryption")]
 mod encrypted;
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
+mod faults;
 #[cfg(any(feature = "encryption", feature = "sqlite"))]
 mod folder;
-#[cfg(all(feature = "sqlite", unix))]
+#[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod killed;
+#[cfg(feature = "encryption")]
+mod rotated;
+#[cfg(feature = "sqlite")]
+mod queries;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod watch;
 
 use bytes::Bytes;
 use key_commune::record::{Change, Record, Tallies, Tombstone};
 use key_commune::secret::{Pepper, Secret};
 use key_commune::store::conformance::{self, Failure};
-use key_commune::store::{Doing, ErrorKind, Loaded, MemoryStore, Store, StoreError};
+use key_commune::store::{Doing, ErrorKind, Loaded, MemoryStore, Store, StoreError, Watch};
 
 use crate::support::key;
 
@@ -56,6 +63,7 @@ enum Fault {
     IsForgetful,
     IsSmall,
     Refuses,
+    Invents,
 }
 
 #[derive(Clone)]
@@ -109,13 +117,25 @@ impl Store for Faulty {
             }
         })
     }
+
+    fn watch(&self) -> Option<Box<dyn Watch>> {
+        (self.1 == Fault::Invents).then(|| Box::new(Inventor) as _)
+    }
+}
+
+struct Inventor;
+
+impl Watch for Inventor {
+    fn next(&mut self) -> Doing<'_, Loaded> {
+        Box::pin(async { Ok(Loaded { changes: vec![record(0).into()], ..Loaded::default() }) })
+    }
 }
 
 #[tokio::test]
 async fn the_suite_finds_every_fault() {
     use Fault::{FirstWins, IsForgetful, IsSmall, LosesCounts, LosesHeader, LosesRemovals, Refuses, TakesAnyHeader};
     let faults = [FirstWins, LosesRemovals, LosesHeader, TakesAnyHeader, LosesCounts, IsForgetful, IsSmall, Refuses];
-    for fault in faults {
+    for fault in faults.into_iter().chain([Fault::Invents]) {
         let new = async || Ok(Faulty(MemoryStore::default(), fault));
         let reopen = async |store: Faulty| if fault == IsForgetful { new().await } else { Ok(store) };
         let failure = conformance::check(new, reopen).await.expect_err(&format!("{fault:?}"));

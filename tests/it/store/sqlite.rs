@@ -169,6 +169,106 @@ async fn i19_a_database_forgets_the_oldest_removals_when_it_is_opened() {
 }
 
 #[tokio::test]
+async fn i19_a_database_forgets_the_oldest_removals_while_it_is_written() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let gone = |number: usize| {
+        let id = format!("{number:032x}").parse().unwrap();
+        Change::from(Tombstone { id, generation: 0, at: Timestamp::from_unix(secs(number as u64)) })
+    };
+    let most = 1 << 16;
+    for from in (0..most + 8_000).step_by(4_000) {
+        store.write((from..from + 4_000).map(gone).collect()).await.unwrap();
+    }
+    let changes = store.load().await.unwrap().changes;
+    assert!((most..=most + 8_000).contains(&changes.len()), "{}", changes.len());
+    assert!(!changes.contains(&gone(0)) && changes.contains(&gone(most + 7_999)));
+}
+
+/// A key that was called so often on this day, in all and on the day.
+fn called(number: usize, day: u32, calls: u64) -> Change {
+    let mut called = record(number);
+    let mut tally = Tally::default();
+    (tally.day, tally.today.calls, tally.total.calls) = (day, calls, calls);
+    called.tallies.note(Replica(1), tally);
+    called.into()
+}
+
+#[tokio::test]
+async fn statistics_are_kept_for_days_and_totals_for_ever() {
+    let folder = Folder::new();
+    let days = || -> String {
+        let days = "SELECT group_concat(CAST(julianday(date) - 2440587.5 AS INTEGER)) FROM days";
+        shell(&folder).query_row(days, [], |row| row.get(0)).unwrap()
+    };
+    let store = SqliteStore::open(folder.file()).unwrap();
+    store.write(vec![called(1, 100, 1)]).await.unwrap();
+    store.write(vec![called(1, 110, 2), called(2, 105, 9)]).await.unwrap();
+    store.write(vec![called(1, 115, 3)]).await.unwrap();
+    assert_eq!(days(), "100,105,110,115", "fifteen days and today");
+    store.write(vec![called(1, 116, 4)]).await.unwrap();
+    assert_eq!(days(), "105,110,115,116");
+    store.write(vec![called(3, 90, 1)]).await.unwrap();
+    assert_eq!(days(), "105,110,115,116", "late news of a day that is gone");
+    drop(store);
+    let short = SqliteStore::builder().retention(secs(6 * 86_400));
+    drop(short.open_beside(folder.file()).unwrap().write(vec![record(7).into()]).await);
+    assert_eq!(days(), "105,110,115,116", "not for a tool to say");
+    let store = short.open(folder.file()).unwrap();
+    assert_eq!(days(), "110,115,116", "at once when it is opened");
+    store.write(vec![called(4, u32::MAX, 1)]).await.unwrap();
+    assert_eq!(days(), "2932896", "the last day that there is");
+    let loaded = store.load().await.unwrap();
+    let mut calls: Vec<_> = loaded.changes.iter().filter_map(Change::record).map(|known| known.tallies.sum()).collect();
+    calls.sort_by_key(|tally| tally.total.calls);
+    assert_eq!(calls.iter().map(|tally| tally.total.calls).collect::<Vec<_>>(), [0, 1, 1, 4, 9]);
+}
+
+#[tokio::test]
+async fn what_is_deleted_takes_its_statistics_along() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    for day in 100..110 {
+        store.write(vec![called(1, day, 1), called(2, day, 1)]).await.unwrap();
+    }
+    shell(&folder).execute("DELETE FROM api_keys WHERE id = ?1", [record(1).id.to_string()]).unwrap();
+    let count = |table: &str| -> i64 {
+        shell(&folder).query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("daily_stats"), count("totals")), (10, 1));
+    let Change::Put(mut again) = called(2, 120, 1) else { unreachable!() };
+    again.generation = 1;
+    store.write(vec![Change::Put(again.clone())]).await.unwrap();
+    assert_eq!((count("daily_stats"), count("totals"), count("removed_keys")), (1, 1, 1), "and so does a generation");
+    assert!(store.load().await.unwrap().changes.contains(&Change::Put(again)));
+}
+
+#[tokio::test]
+async fn damaged_counts_are_told_and_the_rest_of_them_is_kept() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    store.write(vec![called(1, 100, 5), called(2, 100, 6)]).await.unwrap();
+    let damage =
+        "UPDATE totals SET last_client_ns = 1, last_client_subnet = 'x', last_day_call_count = -1 WHERE key_id = ?1";
+    shell(&folder).execute(damage, [record(1).id.to_string()]).unwrap();
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.miscounted, loaded.unreadable, loaded.nameless), (vec![record(1).id], vec![], 0));
+    let find = |changes: &[Change]| {
+        changes.iter().filter_map(Change::record).find(|known| known.id == record(1).id).unwrap().tallies.sum()
+    };
+    let found = find(&loaded.changes);
+    assert_eq!((found.total.calls, found.today.calls, found.day), (5, 0, 100));
+    store.write(vec![called(1, 100, 2)]).await.unwrap();
+    let loaded = store.load().await.unwrap();
+    assert_eq!(find(&loaded.changes).total.calls, 5, "what was read is not lost");
+    assert_eq!((loaded.miscounted.len(), find(&loaded.changes).today.calls), (0, 2));
+    shell(&folder).execute("UPDATE daily_stats SET call_count = 50", []).unwrap();
+    store.write(vec![called(1, 100, 7)]).await.unwrap();
+    let most: i64 = shell(&folder).query_row("SELECT max(call_count) FROM daily_stats", [], |row| row.get(0)).unwrap();
+    assert_eq!(most, 50);
+}
+
+#[tokio::test]
 async fn an_operator_can_read_the_tables() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).unwrap();

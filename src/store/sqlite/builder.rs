@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::database::Database;
+use super::{SqliteStore, fault, open};
+use crate::store::StoreError;
+
+const DAY: u64 = 24 * 3_600;
+
+/// How a [`SqliteStore`] is opened.
+///
+/// ```
+/// use key_commune::store::SqliteStore;
+/// use std::time::Duration;
+///
+/// # fn open() -> Result<(), key_commune::store::StoreError> {
+/// let month = Duration::from_secs(30 * 24 * 3_600);
+/// let store = SqliteStore::builder().retention(month).open("data/keys.db")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a builder opens nothing by itself"]
+pub struct SqliteBuilder {
+    retention: Duration,
+}
+
+impl Default for SqliteBuilder {
+    fn default() -> Self {
+        Self { retention: Duration::from_secs(15 * DAY) }
+    }
+}
+
+impl SqliteBuilder {
+    /// How long daily statistics are kept, in whole days before the last one that anything was counted on; 15 days by
+    /// default. What has been counted in all stays, however old it is.
+    pub fn retention(self, retention: Duration) -> Self {
+        Self { retention }
+    }
+
+    /// See [`SqliteStore::open`].
+    ///
+    /// # Errors
+    /// See [`SqliteStore::open`].
+    pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteStore, StoreError> {
+        let path = path.into();
+        let lock = open::lock(&path)?;
+        let database = Database::new(open::open(&path)?, self.days(), Some(lock));
+        database.sweep().map_err(|error| fault(&path, &error))?;
+        SqliteStore::start(path, database, true)
+    }
+
+    /// See [`SqliteStore::open_beside`].
+    ///
+    /// # Errors
+    /// See [`SqliteStore::open_beside`].
+    pub fn open_beside(self, path: impl Into<PathBuf>) -> Result<SqliteStore, StoreError> {
+        let path = path.into();
+        let database = Database::new(open::join(&path)?, self.days(), None);
+        SqliteStore::start(path, database, false)
+    }
+
+    fn days(self) -> u64 {
+        self.retention.as_secs() / DAY
+    }
+}

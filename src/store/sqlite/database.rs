@@ -1,0 +1,100 @@
+//! What the one thread of a store does to its database, a transaction each.
+
+use std::fs::File;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::rows::Merge;
+use super::{load, watch};
+use crate::record::Change;
+use crate::store::{Loaded, MOST_GONE};
+
+/// How many removals there may be beyond the most before it is worth a look.
+const SLACK: usize = 4_096;
+
+pub(super) struct Database {
+    connection: Connection,
+    /// How many days of statistics are kept.
+    days: u64,
+    /// How many keys were removed since the oldest were forgotten.
+    buried: usize,
+    /// The right to have it to itself. Falls after the connection.
+    lock: Option<File>,
+}
+
+impl Database {
+    pub(super) fn new(connection: Connection, days: u64, lock: Option<File>) -> Self {
+        Self { connection, days, buried: 0, lock }
+    }
+
+    /// Sweeps what has piled up since it was last opened. Nobody waits for news from before.
+    pub(super) fn sweep(&self) -> rusqlite::Result<()> {
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute("DELETE FROM news", [])?;
+        forget_removals(&transaction)?;
+        forget_days(&transaction, self.days)?;
+        transaction.commit()
+    }
+
+    pub(super) fn load(&mut self) -> rusqlite::Result<Loaded> {
+        load::everything(&*self.connection.transaction()?)
+    }
+
+    pub(super) fn write(&mut self, changes: Vec<Change>) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let is_beside = self.lock.is_none();
+        let mut merge = Merge::prepare(&transaction, is_beside)?;
+        changes.into_iter().try_for_each(|change| merge.change(change))?;
+        let mut buried = self.buried + merge.buried;
+        drop(merge);
+        // How long days are kept is up to the one who has the database to itself.
+        if !is_beside {
+            forget_days(&transaction, self.days)?;
+        }
+        if buried > SLACK {
+            forget_removals(&transaction)?;
+            buried = 0;
+        }
+        transaction.commit()?;
+        self.buried = buried;
+        Ok(())
+    }
+
+    pub(super) fn news(&mut self, since: Option<i64>) -> rusqlite::Result<(i64, Loaded)> {
+        let (latest, loaded) = watch::news(&*self.connection.transaction()?, since)?;
+        self.buried += loaded.changes.iter().filter(|change| change.record().is_none()).count();
+        Ok((latest, loaded))
+    }
+
+    pub(super) fn header(&self) -> rusqlite::Result<Option<Bytes>> {
+        header(&self.connection)
+    }
+
+    pub(super) fn replace_header(&mut self, expected: Option<&Bytes>, value: &Bytes) -> rusqlite::Result<bool> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let found = header(&transaction)?.as_ref() == expected;
+        if found {
+            transaction.execute("INSERT OR REPLACE INTO header (one, value) VALUES (1, ?1)", params![&value[..]])?;
+        }
+        transaction.commit().map(|()| found)
+    }
+}
+
+fn header(connection: &Connection) -> rusqlite::Result<Option<Bytes>> {
+    let value = connection.query_row("SELECT value FROM header", [], |row| row.get::<_, Vec<u8>>(0));
+    Ok(value.optional()?.map(Bytes::from))
+}
+
+/// The oldest removals, beyond the most that are remembered.
+fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
+    let oldest = "DELETE FROM removed_keys WHERE id IN
+        (SELECT id FROM removed_keys ORDER BY removed_ns DESC, id DESC LIMIT -1 OFFSET ?1)";
+    connection.execute(oldest, [MOST_GONE as u32]).map(drop)
+}
+
+/// Days too long before the last one that anything was counted on: that is as much of a clock as a store has.
+fn forget_days(connection: &Connection, days: u64) -> rusqlite::Result<()> {
+    let oldest = "DELETE FROM daily_stats WHERE date < (SELECT date(max(date), ?1) FROM daily_stats)";
+    connection.execute(oldest, [format!("-{days} days")]).map(drop)
+}
