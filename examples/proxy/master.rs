@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use key_commune::store::{KeyRing, MasterKey, RingId};
+use key_commune::store::{KeyRing, MasterKey};
 
 use crate::Problem;
 use crate::keys::variable;
@@ -42,11 +42,14 @@ impl Master {
         }
     }
 
-    /// The key, if it is there, with the next one if it is being changed.
+    /// The key, if it is there. When it is changed, the next one is found, be it on its way or in its place.
     pub(crate) fn ring(&self) -> Result<Option<KeyRing>, Problem> {
         let Some(key) = self.key()? else { return Ok(None) };
-        let next = if let Self::File(path) = self { read(&next(path))? } else { None };
-        Ok(Some(next.iter().fold(KeyRing::new(&key), KeyRing::older)))
+        let ring = KeyRing::new(&key);
+        let Self::File(path) = self else { return Ok(Some(ring)) };
+        let files = [next(path), path.clone()];
+        let find = move |id| files.iter().filter_map(|file| MasterKey::read(file).ok()).find(|key| key.id() == id);
+        Ok(Some(ring.source(find)))
     }
 
     pub(crate) fn create(&self) -> Result<MasterKey, Problem> {
@@ -59,7 +62,7 @@ impl Master {
     /// What it has to offer where another key is needed.
     pub(crate) fn held(&self) -> String {
         match self.key() {
-            Ok(Some(key)) => format!("{self} holds {}", name(&key).map(|id| id.to_string()).unwrap_or_default()),
+            Ok(Some(key)) => format!("{self} holds {}", key.id()),
             _ => format!("there is no {self}"),
         }
     }
@@ -72,11 +75,6 @@ impl fmt::Display for Master {
             Self::File(path) => path.display().fmt(f),
         }
     }
-}
-
-/// What a key is called in messages.
-pub(crate) fn name(key: &MasterKey) -> Option<RingId> {
-    KeyRing::new(key).ids().next()
 }
 
 /// The key in a file, if there is one.

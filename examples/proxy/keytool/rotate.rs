@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use key_commune::store::{Encrypted, KeyRing, Resealed, SqliteStore};
+use key_commune::store::{Encrypted, KeyRing, Resealed, RingId, SqliteStore};
 
 use super::out;
 use super::progress::Progress;
@@ -12,9 +12,6 @@ use super::session::told;
 use crate::Problem;
 use crate::master::{self, Master};
 use crate::vault::Safe;
-
-/// A proxy that runs may seal by the old key until it has seen the new one.
-const TRIES: usize = 10;
 
 #[derive(Args)]
 pub(super) struct Rotate {
@@ -30,14 +27,12 @@ impl Rotate {
         drop(safe.join().await?);
         let present = safe.master.key()?.ok_or_else(|| safe.master.held())?;
         let key = master::read(&file)?.map_or_else(|| master::create(&file), Ok)?;
-        let new = master::name(&key);
-        if new == master::name(&present) {
+        if key.id() == present.id() {
             return Err(format!("{} holds the master key that is in use already", file.display()));
         }
         let ring = KeyRing::new(&key).older(&present);
         let resealed = reseal(safe.raw()?, ring).await?;
-        let name = new.map(|name| name.to_string()).unwrap_or_default();
-        out::print(|out| writeln!(out, "{}", told_of(resealed, &name)))?;
+        out::print(|out| writeln!(out, "{}", told_of(resealed, key.id())))?;
         advance(&safe.master, &file)
     }
 
@@ -63,21 +58,16 @@ async fn reseal(store: SqliteStore, ring: KeyRing) -> Result<Resealed, Problem> 
         progress.total((resealed.done + resealed.left) as u64);
         progress.at(resealed.done as u64, resealed.done);
     };
-    let mut resealed = store.reseal(show).await.map_err(told)?;
-    for _ in 0..TRIES {
-        if resealed.left == 0 {
-            return Ok(resealed);
-        }
-        let more = store.reseal(show).await.map_err(told)?;
-        (resealed.done, resealed.left) = (resealed.done + more.done, more.left);
+    let resealed = store.reseal(show).await.map_err(told)?;
+    match resealed.left {
+        0 => Ok(resealed),
+        left => Err(format!(
+            "{left} keys are sealed by the old master key again and again; stop who does, and run this again"
+        )),
     }
-    Err(format!(
-        "{} keys are sealed by the old master key again and again; stop the proxy and run this again",
-        resealed.left
-    ))
 }
 
-fn told_of(resealed: Resealed, name: &str) -> String {
+fn told_of(resealed: Resealed, name: RingId) -> String {
     let Resealed { done, unreadable, .. } = resealed;
     let rest =
         if unreadable > 0 { format!("; {unreadable} cannot be opened and stay as they are") } else { String::new() };

@@ -8,10 +8,10 @@ mod faults;
 mod folder;
 #[cfg(all(feature = "encryption", feature = "sqlite", unix))]
 mod killed;
-#[cfg(feature = "encryption")]
-mod rotated;
 #[cfg(feature = "sqlite")]
 mod queries;
+#[cfg(feature = "encryption")]
+mod rotated;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod watch;

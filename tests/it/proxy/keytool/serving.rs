@@ -1,6 +1,7 @@
 //! What the proxy has learned outlives it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::super::caller::get;
 use super::super::program::command;
@@ -150,6 +151,62 @@ async fn keys_of_another_provider_are_told_and_left_alone() {
         "{log}"
     );
     assert_eq!(tool.list().await.len(), 2);
+}
+
+/// How long a running proxy may take to hear of what the tool did.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Asks until the answer is the one that is awaited, for as long as it may take after the tool has ended.
+async fn soon(proxy: &Proxy, what: &str, mut is: impl FnMut(u16) -> bool) {
+    let asked = async { while !is(get(proxy.address, "/v1/models").await.status) {} };
+    tokio::time::timeout(SOON, asked).await.unwrap_or_else(|_| panic!("the proxy does not hear of {what}"));
+}
+
+#[tokio::test]
+async fn a_running_proxy_hears_of_what_the_tool_does() {
+    let (tool, provider) = (Tool::with(&[&format!("{ONE} label=one")]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    let id = tool.id("one").await;
+    for (command, status) in [
+        (format!("block {id} --for 1h"), 429),
+        (format!("unblock {id}"), 200),
+        (format!("disable {id}"), 503),
+        (format!("enable {id}"), 200),
+        (format!("remove {id}"), 503),
+    ] {
+        tool.says(&command).await;
+        soon(&proxy, &command, |found| found == status).await;
+    }
+    tool.import(&format!("{TWO} label=two")).await;
+    provider.seen();
+    soon(&proxy, "import", |found| found == 200).await;
+    assert_eq!(provider.seen().pop().unwrap().only("authorization"), format!("Bearer {TWO}"));
+    tool.import(&format!("{ONE} label=again")).await;
+    soon(&proxy, "a second import", |_| provider.seen().pop().unwrap().only("authorization").ends_with(ONE)).await;
+    stop(proxy).await;
+    let keys = tool.list().await;
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| key["calls"].as_u64() > Some(0) && key["state"] == "active"), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a44_the_master_key_changes_while_the_proxy_runs() {
+    let (tool, provider) = (Tool::with(&[ONE, TWO]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    assert!(tool.says("rotate-master-key").await.starts_with("sealed 2 keys"));
+    std::fs::remove_file(tool.path("data/master.key.old")).unwrap();
+    tool.import(&format!("{TWO}-3 label=three")).await;
+    soon(&proxy, "a key under the new master key", |_| {
+        provider.seen().iter().any(|seen| seen.only("authorization").ends_with("-3"))
+    })
+    .await;
+    let log = stop(proxy).await;
+    assert!(!log.contains("WARN"), "{log}");
+    let keys = tool.list().await;
+    assert_eq!(keys.len(), 3, "the last words of the proxy are sealed by the new key");
+    assert!(keys.iter().any(|key| key["label"] == "three" && key["calls"].as_u64() > Some(0)));
 }
 
 #[tokio::test]
