@@ -52,10 +52,11 @@ impl Master {
         Ok(Some(ring.source(find)))
     }
 
-    pub(crate) fn create(&self) -> Result<MasterKey, Problem> {
+    /// Draws a key, where there is none yet.
+    pub(crate) fn create(&self) -> Result<(), Problem> {
         match self {
-            Self::Environment(key) => Ok(key.clone()),
-            Self::File(path) => create(path),
+            Self::Environment(_) => Ok(()),
+            Self::File(path) => create(path).map(drop),
         }
     }
 

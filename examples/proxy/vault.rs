@@ -71,7 +71,10 @@ impl Safe {
         self.master.ring()?;
         make_folder(&self.path)?;
         let is_new = !self.path.exists();
-        self.unlock(SqliteStore::open(&self.path).map_err(|error| self.explain(&error))?, is_new).await
+        let taken = || format!("another proxy has {} open; give this one another --store", self.path.display());
+        let store = SqliteStore::open(&self.path);
+        let told = |error: StoreError| if error.kind() == ErrorKind::Locked { taken() } else { error.to_string() };
+        self.unlock(store.map_err(told)?, is_new).await
     }
 
     /// For the key tool, beside the proxy. Makes what is not there yet.
@@ -101,22 +104,22 @@ impl Safe {
     }
 
     async fn unlock(&self, store: SqliteStore, is_new: bool) -> Result<Opened, Problem> {
-        let blank = is_blank(&store).await.map_err(|error| self.explain(&error))?;
-        let found = self.master.ring()?;
-        let key = (found.is_none() && blank).then(|| self.master.create()).transpose()?;
-        let made =
-            Made { database: is_new.then(|| self.path.clone()), key: key.as_ref().map(|_| self.master.to_string()) };
-        let ring = found.or(key.as_ref().map(KeyRing::new)).map_or_else(nobodys, Ok)?;
+        let is_blank = is_blank(&store).await.map_err(|error| self.explain(&error))?;
+        let is_keyless = is_blank && self.master.key()?.is_none();
+        if is_keyless {
+            self.master.create()?;
+        }
+        let ring = self.master.ring()?.map_or_else(nobodys, Ok)?;
         let vault = Encrypted::open(store, ring).await.map_err(|error| self.explain(&error))?;
-        Ok(Opened { vault, made: (made.database.is_some() || made.key.is_some()).then_some(made) })
+        let database = is_new.then(|| self.path.clone());
+        let key = is_keyless.then(|| self.master.to_string());
+        let made = (is_new || is_keyless).then_some(Made { database, key });
+        Ok(Opened { vault, made })
     }
 
     fn explain(&self, error: &StoreError) -> Problem {
         match error.kind() {
             ErrorKind::WrongKey => format!("{}: {error}; {}", self.path.display(), self.master.held()),
-            ErrorKind::Locked => {
-                format!("another proxy has {} open; give this one another --store", self.path.display())
-            }
             _ => error.to_string(),
         }
     }

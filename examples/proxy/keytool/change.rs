@@ -19,7 +19,7 @@ const TRIES: usize = 5;
 #[derive(Args)]
 pub(super) struct One {
     /// An id, the first digits of one (4 or more), or - for a key on stdin
-    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    #[arg(value_name = "KEY")]
     key: String,
 }
 
@@ -49,7 +49,7 @@ impl Block {
         }
         let until = session.now() + self.span;
         let blocked = |record: &Record| Some(blocked(record.condition, until)).filter(|new| *new != record.condition);
-        settle(session, Some(record.id), |record| revised(record, blocked(record)?, session.now())).await?;
+        settle(session, Some(record.id), |record| Some(revised(record, blocked(record)?, session.now()))).await?;
         say(format_args!("blocked {} until {until}", name(&record)))
     }
 }
@@ -75,7 +75,7 @@ impl One {
     pub(super) async fn disable(&self, session: &Session) -> Result<(), Problem> {
         let record = wanted::find(&self.key, session).await?;
         let disable = |record: &Record| (!is_disabled(record)).then(|| disabled(record.condition));
-        settle(session, Some(record.id), |record| revised(record, disable(record)?, session.now())).await?;
+        settle(session, Some(record.id), |record| Some(revised(record, disable(record)?, session.now()))).await?;
         say(format_args!("disabled {}", name(&record)))
     }
 
@@ -85,7 +85,7 @@ impl One {
             return Err(format!("the key {} is not disabled but {}", name(&record), record.condition.state));
         }
         let enable = |record: &Record| is_disabled(record).then(Condition::default);
-        settle(session, Some(record.id), |record| revised(record, enable(record)?, session.now())).await?;
+        settle(session, Some(record.id), |record| Some(revised(record, enable(record)?, session.now()))).await?;
         say(format_args!("enabled {}", name(&record)))
     }
 
@@ -119,8 +119,8 @@ async fn settle(
     Err("the proxy changes it at the same time again and again; try once more".into())
 }
 
-fn revised(record: &Record, condition: Condition, now: Timestamp) -> Option<Change> {
-    Some(record.clone().revised(condition, now).into())
+fn revised(record: &Record, condition: Condition, now: Timestamp) -> Change {
+    record.clone().revised(condition, now).into()
 }
 
 fn blocked(mut condition: Condition, until: Timestamp) -> Condition {

@@ -67,6 +67,6 @@ fn source(path: &Path) -> io::Result<(Box<dyn BufRead>, Option<u64>)> {
     if data.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let total = data.is_file().then(|| data.len());
+    let total = data.is_file().then_some(data.len());
     Ok((Box::new(BufReader::with_capacity(64 * 1024, file)), total))
 }

@@ -26,7 +26,7 @@ pub(super) struct List {
 #[derive(Args)]
 pub(super) struct Show {
     /// An id, the first digits of one (4 or more), or - for a key on stdin
-    #[arg(value_name = "KEY", allow_hyphen_values = true)]
+    #[arg(value_name = "KEY")]
     key: String,
     /// As a JSON object
     #[arg(long)]
@@ -106,7 +106,7 @@ impl Shown {
         let id = self.id.get(..8).unwrap_or_default().to_owned();
         let (key, provider, state) = (self.key.clone(), self.provider.clone(), self.state.clone());
         let [label, reason, until, success] =
-            [&self.label, &self.reason, &self.blocked_until, &self.last_success].map(or_dash);
+            [&self.label, &self.reason, &self.blocked_until, &self.last_success].map(|text| or_dash(text.as_deref()));
         [id, key, label, provider, state, reason, until, self.counts.calls.to_string(), success]
     }
 
@@ -115,12 +115,12 @@ impl Shown {
         [
             ("id", self.id.clone()),
             ("key", self.key.clone()),
-            ("label", or_dash(&self.label)),
+            ("label", or_dash(self.label.as_deref())),
             ("provider", self.provider.clone()),
-            ("base URL", or_dash(&self.base_url)),
+            ("base URL", or_dash(self.base_url.as_deref())),
             ("state", self.state.clone()),
-            ("reason", or_dash(&self.reason)),
-            ("blocked until", or_dash(&self.blocked_until)),
+            ("reason", or_dash(self.reason.as_deref())),
+            ("blocked until", or_dash(self.blocked_until.as_deref())),
             ("throttles in a row", self.consecutive_throttles.to_string()),
             ("refusals in a row", self.consecutive_auth_failures.to_string()),
             ("calls", counts.calls.to_string()),
@@ -128,15 +128,15 @@ impl Shown {
             ("throttles", counts.throttles.to_string()),
             ("rejections", counts.rejections.to_string()),
             ("failures", counts.failures.to_string()),
-            ("last success", or_dash(&self.last_success)),
-            ("created", or_dash(&self.created)),
-            ("updated", or_dash(&self.updated)),
+            ("last success", or_dash(self.last_success.as_deref())),
+            ("created", or_dash(self.created.as_deref())),
+            ("updated", or_dash(self.updated.as_deref())),
         ]
     }
 }
 
-fn or_dash(text: &Option<String>) -> String {
-    text.clone().unwrap_or_else(|| "-".into())
+fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
 }
 
 fn rows(shown: &[Shown]) -> Vec<[String; 9]> {

@@ -96,7 +96,7 @@ async fn what_is_no_database_of_ours_is_left_alone() {
 }
 
 #[tokio::test]
-async fn the_tool_works_beside_a_proxy_and_holds_it_off_for_no_moment() {
+async fn the_tool_works_beside_a_proxy() {
     let tool = Tool::with(&[ONE]).await;
     let proxy = SqliteStore::open(tool.path("data/keys.db")).unwrap();
     tool.import(TWO).await;

@@ -192,8 +192,8 @@ async fn a_running_proxy_hears_of_what_the_tool_does() {
 
 #[tokio::test]
 async fn a44_the_master_key_changes_while_the_proxy_runs() {
-    let (tool, provider) = (Tool::with(&[ONE, TWO]).await, Provider::start());
-    let proxy = start(&tool, &provider, "--mode private").await;
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let proxy = start(&tool, &provider, &format!("--key {ONE} --key {TWO}")).await;
     assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
     assert!(tool.says("rotate-master-key").await.starts_with("sealed 2 keys"));
     std::fs::remove_file(tool.path("data/master.key.old")).unwrap();
