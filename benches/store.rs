@@ -1,6 +1,6 @@
 //! What a database takes and gives, in clear and sealed: changes of state, new keys, and the restore of a million records.
-//! Run with `cargo bench --features encryption,sqlite --bench store`; a number of thousands of records to restore may
-//! follow `--`. It needs about 1 GiB below the target folder.
+//! Run with `cargo bench --features encryption,sqlite --bench store`; `changes`, `import` or `restore` may follow `--` to
+//! measure only that, and a number of thousands of records to restore. It needs about 2 GiB below the target folder.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -48,6 +48,13 @@ impl Keys {
     fn some(&self, numbers: impl Iterator<Item = usize>, version: u64) -> Vec<Change> {
         numbers.map(|number| self.record(number, version).into()).collect()
     }
+
+    /// Nothing has been counted yet.
+    fn new(&self, number: usize) -> Change {
+        let mut record = self.record(number, 0);
+        record.tallies = Tallies::default();
+        record.into()
+    }
 }
 
 fn tally(count: u64, at: Timestamp) -> Tally {
@@ -91,17 +98,19 @@ async fn main() {
 
 async fn all<S: Store>(name: &str, path: &Path, keys: &Keys, count: usize, open: impl AsyncFn(PathBuf) -> S) {
     let tell = |what: &str, figure: String| println!("{name:8} {what:44} {figure:>12}");
+    let named = |part| std::env::args().any(|argument| argument == part);
+    let wanted = |part| named(part) || !["changes", "import", "restore"].into_iter().any(named);
     let fresh = async |end: &str| open(path.with_extension(end)).await;
-    changes(&fresh("changes").await, keys, &tell).await;
-    import(&fresh("import").await, keys, &tell).await;
-    fill(&fresh("full").await, keys, count).await;
-    let start = Instant::now();
-    let store = fresh("full").await;
-    let opened = start.elapsed();
-    let loaded = store.load().await.unwrap();
-    assert_eq!((loaded.changes.len(), loaded.unreadable.len()), (count, 0));
-    tell(&format!("open a database of {count} records"), format!("{opened:.2?}"));
-    tell("load them", format!("{:.2?}", start.elapsed() - opened));
+    if wanted("changes") {
+        changes(&fresh("changes").await, keys, &tell).await;
+    }
+    if wanted("import") {
+        import(&fresh("import").await, keys, &tell).await;
+    }
+    if wanted("restore") {
+        fill(&fresh("full").await, keys, count).await;
+        restore(async || fresh("full").await, count, &tell).await;
+    }
 }
 
 async fn changes(store: &impl Store, keys: &Keys, tell: &impl Fn(&str, String)) {
@@ -142,9 +151,21 @@ async fn back_to_back(store: &impl Store, keys: &Keys, size: usize, tell: &impl 
 async fn import(store: &impl Store, keys: &Keys, tell: &impl Fn(&str, String)) {
     let start = Instant::now();
     for from in (0..IMPORTED).step_by(1_000) {
-        store.write(keys.some(from..from + 1_000, 0)).await.unwrap();
+        store.write((from..from + 1_000).map(|number| keys.new(number)).collect()).await.unwrap();
     }
     tell(&format!("import {IMPORTED} keys by 1000"), format!("{:.2?}", start.elapsed()));
+}
+
+/// Opening includes a look at every page: a damaged database is refused.
+async fn restore<S: Store>(open: impl AsyncFn() -> S, count: usize, tell: &impl Fn(&str, String)) {
+    let start = Instant::now();
+    let store = open().await;
+    let opened = start.elapsed();
+    let loaded = store.load().await.unwrap();
+    let took = start.elapsed();
+    assert_eq!((loaded.changes.len(), loaded.unreadable.len()), (count, 0));
+    tell(&format!("open a database of {count} records"), format!("{opened:.2?}"));
+    tell("  load them", format!("{:.2?}", took - opened));
 }
 
 async fn fill(store: &impl Store, keys: &Keys, count: usize) {

@@ -109,6 +109,8 @@ pub mod scrub;
 
 pub mod select;
 
+pub mod usage;
+
 pub mod record;
 
 pub mod pool;

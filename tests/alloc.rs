@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use key_commune::KeyCommuneLayer;
@@ -19,6 +19,7 @@ use key_commune::clock::Timestamp;
 use key_commune::rate::{Crowd, Rate};
 use key_commune::secret::KeyId;
 use key_commune::service::BoxError;
+use key_commune::usage::Meter;
 use support::{Bare, Keys, Template, send, turn};
 use tower::Layer;
 
@@ -110,6 +111,17 @@ fn i11_a_stream_that_can_be_sent_again_costs_two_more() {
 fn i18_masking_costs_one() {
     let template = Template::new();
     assert_eq!(added(&layer(1).scrub(), || template.request()), 1);
+}
+
+#[test]
+fn metering_an_answer_costs_nothing() {
+    let event = r#"{"model":"gpt-4o","choices":[{"delta":{"content":"word"}}],"usage":{"prompt_tokens":7}}"#;
+    for (kind, text) in [("application/json", event.to_owned()), ("text/event-stream", format!("data: {event}\n\n"))] {
+        let (kind, text) = (HeaderValue::from_static(kind), Bytes::from_owner(text.into_bytes()));
+        let mut meter = Meter::new(Some(&kind)).unwrap();
+        assert_eq!(allocations(|| meter.feed(&text)), 0, "{kind:?}");
+        assert_eq!(meter.finish().unwrap().input, 7, "{kind:?}");
+    }
 }
 
 /// The presented key, as text and as the secret that wipes it; beyond what a private pool that masks costs.

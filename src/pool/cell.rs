@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::attribution::Accusation;
 use super::history::History;
 use super::member::Member;
+use super::usage::UsageOfDay;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, State, Step};
@@ -15,6 +16,8 @@ pub(super) struct Cell {
     pub(super) health: Health,
     pub(super) since: Timestamp,
     pub(super) history: History,
+    /// Only where answers are metered.
+    pub(super) usage: Option<Box<UsageOfDay>>,
     /// Few members have any.
     ties: Option<Box<Ties>>,
 }
@@ -40,7 +43,7 @@ impl Cell {
     const MOST_WRONGED: usize = 3;
 
     pub(super) fn new(member: Arc<Member>, history: History, step: Step) -> Self {
-        Self { member, health: Health::cleared(step), since: history.created, history, ties: None }
+        Self { member, health: Health::cleared(step), since: history.created, history, usage: None, ties: None }
     }
 
     fn ties(&mut self) -> &mut Ties {

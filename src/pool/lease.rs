@@ -15,6 +15,7 @@ use crate::outcome::{Fault, Outcome, Verdict};
 use crate::scrub::Scrubber;
 use crate::secret::KeyId;
 use crate::subnet::Subnet;
+use crate::usage::Usage;
 
 /// How a call has ended so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,13 @@ impl Lease {
     /// Remembers where the caller comes from, for the key's statistics.
     pub fn note_client(&self, subnet: Subnet) {
         self.member.note_client(subnet);
+    }
+
+    /// Adds what an answer says about its request to the key's statistics.
+    pub(crate) fn note_usage(&self, usage: &Usage) {
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.note_usage(&self.member, usage, pool.clock.now());
+        }
     }
 
     /// Whether the key is not the caller's own, in a commune.

@@ -28,6 +28,7 @@ mod signals;
 mod snapshot;
 mod today;
 mod tried;
+mod usage;
 mod view;
 mod waiting;
 mod word;
@@ -50,6 +51,7 @@ pub use records::Merged;
 use shared::Shared;
 pub use snapshot::{MemberSnapshot, Snapshot};
 pub use tried::Tried;
+pub use usage::ModelUsage;
 pub use waiting::Waiting;
 
 /// A pool of keys. Cloning it shares it.

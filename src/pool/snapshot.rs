@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::cell::Cell;
 use super::ledger::Ledger;
+use super::usage::ModelUsage;
 use crate::clock::Timestamp;
 use crate::health::{Reason, State};
 use crate::secret::KeyId;
@@ -61,6 +62,9 @@ pub struct MemberSnapshot {
     pub uses: u64,
     /// The same, since midnight UTC.
     pub uses_today: u64,
+    /// What its answers have said about tokens and cost since midnight UTC, where they are
+    /// [metered](crate::KeyCommuneLayer::usage).
+    pub usage_today: Vec<ModelUsage>,
 }
 
 impl Snapshot {
@@ -108,6 +112,7 @@ impl MemberSnapshot {
             in_flight,
             uses: member.uses(),
             uses_today: member.uses_today(now),
+            usage_today: cell.usage.as_ref().map(|usage| usage.of_day(now.day())).unwrap_or_default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::pool::{Allowed, Exhausted};
 use crate::scrub::Scrubber;
+use crate::usage::Meter;
 
 /// Whether the inner client followed a redirect away from the key's origin.
 pub(super) fn has_strayed(head: &response::Parts, origin: &Origin) -> bool {
@@ -72,6 +73,12 @@ pub(super) fn clean(
     }
     scrubber.headers(&mut head.headers);
     Ok(())
+}
+
+/// What reads the usage out of a good answer.
+pub(super) fn meter(head: &response::Parts) -> Option<Meter> {
+    let readable = head.status.is_success() && !is_encoded(&head.headers);
+    readable.then(|| Meter::new(head.headers.get(header::CONTENT_TYPE))).flatten()
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

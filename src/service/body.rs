@@ -16,6 +16,7 @@ use super::scrubbing::Scrubbing;
 use super::watch::Watch;
 use crate::pool::Lease;
 use crate::scrub::Scrubber;
+use crate::usage::Meter;
 
 pin_project! {
     /// The body of an answer. Holds the key's lease until the last byte, an error, or its drop.
@@ -24,6 +25,7 @@ pin_project! {
         source: Source<R>,
         lease: Option<Lease>,
         watch: Option<Watch>,
+        meter: Option<Box<Meter>>,
         scrubbing: Option<Scrubbing>,
         served: Option<Served>,
         trailers: bool,
@@ -50,7 +52,7 @@ impl<R: Body> ResponseBody<R> {
     }
 
     fn new(source: Source<R>) -> Self {
-        Self { source, lease: None, watch: None, scrubbing: None, served: None, trailers: true }
+        Self { source, lease: None, watch: None, meter: None, scrubbing: None, served: None, trailers: true }
     }
 }
 
@@ -72,6 +74,11 @@ impl<R: Body + Unpin> ResponseBody<R> {
         Self { watch, ..self }
     }
 
+    /// The same, telling the pool at its end what it has said about its request.
+    pub(super) fn metered(self, meter: Option<Meter>) -> Self {
+        Self { meter: meter.map(Box::new), ..self }
+    }
+
     /// The same, ending with its data.
     pub(super) fn without_trailers(self) -> Self {
         Self { trailers: false, ..self }
@@ -89,9 +96,16 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, R::Error>>> {
         let mut this = self.project();
+        let mut next = || {
+            let frame = ready!(this.source.as_mut().poll(cx));
+            if let (Some(meter), Some(Ok(frame))) = (this.meter.as_mut(), &frame) {
+                frame.data_ref().into_iter().for_each(|chunk| meter.feed(chunk));
+            }
+            Poll::Ready(frame)
+        };
         let frame = match this.scrubbing {
-            None => ready!(this.source.as_mut().poll(cx)),
-            Some(scrubbing) => ready!(scrubbing.poll(|| this.source.as_mut().poll(cx))),
+            None => ready!(next()),
+            Some(scrubbing) => ready!(scrubbing.poll(next)),
         };
         if let (Some(watch), Some(lease), Some(Ok(frame))) = (this.watch.as_mut(), this.lease.as_mut(), &frame) {
             lease.look(|now| frame.data_ref().and_then(|chunk| watch.see(chunk, now)));
@@ -99,7 +113,12 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         let failed = matches!(frame, Some(Err(_)));
         if failed || frame.is_none() || this.source.is_end_stream() {
             let lease = this.lease.take();
-            lease.filter(|_| !failed).iter_mut().for_each(Lease::complete);
+            if let Some(mut lease) = lease.filter(|_| !failed) {
+                if let Some(usage) = this.meter.take().and_then(|meter| meter.finish()) {
+                    lease.note_usage(&usage);
+                }
+                lease.complete();
+            }
         }
         Poll::Ready(frame.filter(|frame| *this.trailers || !frame.as_ref().is_ok_and(Frame::is_trailers)))
     }

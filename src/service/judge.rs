@@ -192,7 +192,8 @@ where
             head.extensions.insert(served);
         }
         let watch = Watch::new(&head.headers, &settings.classify);
-        let body = ResponseBody::served_by(body, lease, served).watched(watch).scrubbed(scrubber);
+        let meter = if settings.usage { answer::meter(&head) } else { None };
+        let body = ResponseBody::served_by(body, lease, served).watched(watch).metered(meter).scrubbed(scrubber);
         let body = if owner == Owner::Another { body.without_trailers() } else { body };
         Some(Response::from_parts(head, body))
     }

@@ -31,7 +31,7 @@ pub struct KeyCommuneLayer {
 
 /// What the layer was told.
 #[derive(Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "four independent switches")]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(super) struct Settings {
     pub(super) pool: KeyPool,
     pub(super) classify: Arc<dyn Classify>,
@@ -43,6 +43,7 @@ pub(super) struct Settings {
     pub(super) rebase: bool,
     pub(super) scrub: bool,
     pub(super) annotate: bool,
+    pub(super) usage: bool,
     pub(super) retry_failures: bool,
 }
 
@@ -63,6 +64,7 @@ impl KeyCommuneLayer {
                 rebase: false,
                 scrub: false,
                 annotate: false,
+                usage: false,
                 retry_failures: false,
             }),
         }
@@ -121,6 +123,14 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn annotate(self, on: bool) -> Self {
         self.with(|settings| settings.annotate = on)
+    }
+
+    /// Reads the tokens and the cost out of good answers as they pass, and adds them to the statistics of the key, see
+    /// [`MemberSnapshot::usage_today`](crate::pool::MemberSnapshot::usage_today). Answers that are compressed are not read,
+    /// nor are those that do not end. Default: off; it costs an allocation and the pool's lock, once per answer.
+    #[must_use]
+    pub fn usage(self, on: bool) -> Self {
+        self.with(|settings| settings.usage = on)
     }
 
     /// Sends a request again, with another key and within the retry budget, after a 5xx that may have been processed.

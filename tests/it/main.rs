@@ -25,3 +25,4 @@ mod slot;
 mod store;
 mod subnet;
 mod support;
+mod usage;

@@ -29,8 +29,8 @@ impl Header {
         Self { key: key.clone(), pepper, needed: Vec::new(), guest: None }
     }
 
-    /// The pepper of a store that is new.
-    pub(super) fn draw(key: &RingKey) -> Zeroizing<[u8; 32]> {
+    /// The pepper of a store that this key is the first to seal.
+    pub(super) fn first_pepper(key: &RingKey) -> Zeroizing<[u8; 32]> {
         key.derive(b"pepper/1", b"")
     }
 

@@ -1,5 +1,6 @@
 //! Secrets sealed before any store sees them.
 
+mod adopt;
 mod header;
 mod key_file;
 mod live_ring;
@@ -64,7 +65,7 @@ impl<S: Store> Encrypted<S> {
     ///
     /// # Errors
     /// When a master key that it is sealed by is neither in the ring nor found by its source; it is named. When it holds
-    /// records in clear, or records and no header. Nothing is changed then.
+    /// records in clear, which [`adopt`](Self::adopt) is for, or records and no header. Nothing is changed then.
     pub async fn open(inner: S, ring: KeyRing) -> Result<Self, StoreError> {
         if inner.header().await?.is_none() {
             found(&inner, ring.newest()).await?;
@@ -115,14 +116,16 @@ async fn sealed_header(inner: &impl Store) -> Result<Bytes, StoreError> {
 
 /// Seals an empty store. If somebody else does at the same moment, theirs stands.
 async fn found(inner: &impl Store, key: &RingKey) -> Result<(), StoreError> {
-    let loaded = inner.load().await?;
+    headless(&inner.load().await?)?;
+    inner.replace_header(None, Header::new(key, Header::first_pepper(key)).seal()?).await.map(drop)
+}
+
+/// Refuses keys that no header stands for.
+fn headless(loaded: &Loaded) -> Result<(), StoreError> {
     let live = loaded.changes.iter().filter(|change| change.record().is_some()).count();
     let live = live + loaded.unreadable.len() + loaded.nameless;
-    if live > 0 {
-        let what = format_args!("it holds {live} keys and does not say which one").to_string();
-        return Err(StoreError::new(ErrorKind::WrongKey, what));
-    }
-    inner.replace_header(None, Header::new(key, Header::draw(key)).seal()?).await.map(drop)
+    let what = format_args!("it holds {live} keys and does not say which one").to_string();
+    if live > 0 { Err(StoreError::new(ErrorKind::WrongKey, what)) } else { Ok(()) }
 }
 
 impl<S: Store> Store for Encrypted<S> {
@@ -130,7 +133,8 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async { Ok(opened(&self.ring, self.inner.load().await?)) })
     }
 
-    /// Before and after: whoever changes the master key meanwhile has not seen these changes, and they are sealed anew.
+    /// Looks at the header before and after: who changes the master key between the two has not seen these changes, so
+    /// they are sealed anew.
     fn write(&self, mut changes: Vec<Change>) -> Doing<'_, ()> {
         Box::pin(async move {
             let mut ring = self.ring().await?;

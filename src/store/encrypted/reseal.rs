@@ -19,7 +19,7 @@ pub struct Resealed {
 
 impl<S: Store> Encrypted<S> {
     /// How many records are sealed anew at a time.
-    const BATCH: usize = 1_000;
+    pub(super) const BATCH: usize = 1_000;
     /// How often it is looked for what others have sealed by an older key meanwhile.
     const PASSES: usize = 4;
 

@@ -41,7 +41,9 @@ impl Database {
         load::everything(&*self.connection.transaction()?)
     }
 
-    pub(super) fn write(&mut self, changes: Vec<Change>) -> rusqlite::Result<()> {
+    pub(super) fn write(&mut self, mut changes: Vec<Change>) -> rusqlite::Result<()> {
+        // Neighbours share pages.
+        changes.sort_unstable_by_key(Change::id);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let is_beside = self.lock.is_none();
         let mut merge = Merge::prepare(&transaction, is_beside)?;

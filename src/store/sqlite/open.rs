@@ -21,11 +21,24 @@ const OLDEST: i32 = 3_051_003;
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = beside(path, ".lock");
     let file = private(OpenOptions::new().create(true)).open(&lock).map_err(|error| unreachable(&lock, &error))?;
-    match file.try_lock() {
+    match try_lock(&file) {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(StoreError::new(ErrorKind::Locked, path.display())),
         Err(fs::TryLockError::Error(error)) => Err(unreachable(&lock, &error)),
     }
+}
+
+/// Half a second's patience: who had the file may be about to leave, and a process that is being started holds for a
+/// moment what the one that starts it has.
+#[expect(clippy::disallowed_methods, reason = "opening a file blocks anyway")]
+fn try_lock(file: &File) -> Result<(), fs::TryLockError> {
+    for _ in 0..50 {
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            settled => return settled,
+        }
+    }
+    file.try_lock()
 }
 
 /// Opens a database, or makes one.
@@ -104,6 +117,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
+    // Pages. A page that many batches touch goes from the log into the database once.
+    connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     // KiB. Ids come in no order, so that every batch touches pages all over the file.
     connection.pragma_update(None, "cache_size", -65_536)?;
     Ok(connection)

@@ -16,3 +16,4 @@ mod peek;
 mod readiness;
 mod replay;
 mod scrub;
+mod usage;

@@ -46,7 +46,7 @@ pub(super) fn sealed(record: &Record) -> Bytes {
 }
 
 /// A copy of a store with these records in place of its own.
-async fn altered(memory: &MemoryStore, records: impl IntoIterator<Item = Record>) -> MemoryStore {
+pub(super) async fn altered(memory: &MemoryStore, records: impl IntoIterator<Item = Record>) -> MemoryStore {
     let copy = MemoryStore::default();
     copy.replace_header(None, memory.header().await.unwrap().unwrap()).await.unwrap();
     copy.write(records.into_iter().map(Change::from).collect()).await.unwrap();

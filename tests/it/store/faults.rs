@@ -14,7 +14,7 @@ use key_commune::secret::KeyId;
 use key_commune::store::{Encrypted, ErrorKind, KeyRing, SqliteStore, Store, StoreError};
 use rusqlite::Connection;
 
-use super::folder::Folder;
+use super::folder::{Folder, unlocked};
 use super::record;
 
 /// Tells a child where the database is.
@@ -80,14 +80,14 @@ async fn limited() {
 
 /// SQLite knows full disks by another number than that of full files, so that the kind is told of the former only.
 #[tokio::test]
-async fn i13_a78_a_file_that_may_not_grow_loses_nothing_and_goes_on_later() {
+async fn i13_a77_a_file_that_may_not_grow_loses_nothing_and_goes_on_later() {
     let folder = Folder::new();
     let text = said(&mut child("trap '' XFSZ; ulimit -f 400; exec \"$@\"", "limited", &folder.file()));
     let (kind, rest) = text.split_once(" after ").unwrap();
     assert!(kind.ends_with("Unavailable") || kind.ends_with("Full"), "{text}");
     let batches: usize = rest.split(' ').next().unwrap().parse().unwrap();
     assert!(batches > 0);
-    let store = SqliteStore::open(folder.file()).unwrap();
+    let store = unlocked(&folder.file()).await.unwrap();
     assert_holds(&store, batches).await;
     store.write((batches..batches + 100).flat_map(batch).collect()).await.unwrap();
     assert_holds(&store, batches + 100).await;
@@ -110,14 +110,14 @@ async fn on_a_small_disk() {
     assert!(more > batches, "writes go on when there is room again");
     assert_eq!(error.kind(), ErrorKind::Full, "{error}");
     drop(store);
-    assert_holds(&SqliteStore::open(&path).unwrap(), more).await;
+    assert_holds(&unlocked(path.as_ref()).await.unwrap(), more).await;
     say("as it should");
 }
 
 const SMALL: &str = "unshare -Urm sh -c 'mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"' \"$(dirname \"$KEY_COMMUNE_TEST_FAULTS\")\" ";
 
 #[tokio::test]
-async fn i13_a78_a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
+async fn i13_a77_a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
     let folder = Folder::new();
     let possible = Command::new("sh").args(["-c", &format!("{SMALL} true")]).env(PATH, folder.file()).output().unwrap();
     if !possible.status.success() {
@@ -148,7 +148,7 @@ fn unprivileged(command: &mut Command) -> &mut Command {
 }
 
 #[tokio::test]
-async fn what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
+async fn a77_what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
     let folder = Folder::new();
     SqliteStore::open(folder.file()).unwrap().write(batch(0)).await.unwrap();
     let before = std::fs::read(folder.file()).unwrap();
@@ -172,20 +172,20 @@ async fn what_may_not_be_written_is_refused_by_name_and_left_as_it_is() {
 
 /// The file of a later SQLite, that this one may read: whoever runs the tests.
 #[tokio::test]
-async fn what_cannot_be_written_is_read_only() {
+async fn a77_what_cannot_be_written_is_read_only() {
     let folder = Folder::new();
     SqliteStore::open(folder.file()).unwrap().write(batch(0)).await.unwrap();
     let mut bytes = std::fs::read(folder.file()).unwrap();
     bytes[18] = 3;
     std::fs::write(folder.file(), &bytes).unwrap();
-    let error = SqliteStore::open(folder.file()).unwrap_err();
+    let error = unlocked(&folder.file()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
     assert!(error.to_string().contains("keys.db"), "{error}");
     assert!(std::fs::read(folder.file()).unwrap() == bytes);
 }
 
 #[tokio::test]
-async fn who_holds_a_database_too_long_is_waited_for_in_vain_and_nothing_is_lost() {
+async fn a77_who_holds_a_database_too_long_is_waited_for_in_vain_and_nothing_is_lost() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).unwrap();
     store.write(batch(0)).await.unwrap();
@@ -236,7 +236,7 @@ async fn a77_a_damaged_sealed_file_is_never_an_empty_pool() {
         let bit = step * 7_919_993 % (whole.len() * 8);
         bytes[bit / 8] ^= 1 << (bit % 8);
         std::fs::write(folder.file(), bytes).unwrap();
-        let opened = async { Encrypted::open(SqliteStore::open(folder.file())?, ring.clone()).await?.load().await };
+        let opened = async { Encrypted::open(unlocked(&folder.file()).await?, ring.clone()).await?.load().await };
         match opened.await {
             Ok(loaded) => assert_eq!(loaded.changes.len() + loaded.unreadable.len() + loaded.nameless, 50),
             Err(error) => assert!(error.kind() == ErrorKind::Damaged, "{error}"),

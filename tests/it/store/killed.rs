@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 
 use self::steps::{Step, World, master, masters, ring, step};
-use super::folder::Folder;
+use super::folder::{Folder, unlocked};
 
 /// Tells the child where the database is, and which step comes first.
 const PATH: &str = "KEY_COMMUNE_TEST_KILLED";
@@ -44,18 +44,7 @@ fn say(what: &str) {
 }
 
 async fn open(path: &Path, ring: KeyRing) -> Encrypted<SqliteStore> {
-    Encrypted::open(unlocked(path).await, ring).await.unwrap()
-}
-
-/// A child that is starting has the locks of its parent until it runs its own program.
-async fn unlocked(path: &Path) -> SqliteStore {
-    for _ in 0..1_000 {
-        match SqliteStore::open(path) {
-            Err(error) if error.kind() == ErrorKind::Locked => tokio::time::sleep(Duration::from_millis(1)).await,
-            opened => return opened.unwrap(),
-        }
-    }
-    panic!("locked for good");
+    Encrypted::open(unlocked(path).await.unwrap(), ring).await.unwrap()
 }
 
 async fn taken(store: Encrypted<SqliteStore>, step: Step) -> Encrypted<SqliteStore> {
@@ -143,7 +132,7 @@ impl File {
     }
 
     async fn opens_by(&self, number: usize) -> bool {
-        let store = unlocked(&self.path).await;
+        let store = unlocked(&self.path).await.unwrap();
         match Encrypted::open(store, KeyRing::new(&master(number))).await {
             Ok(store) => {
                 let loaded = store.load().await.unwrap();

@@ -1,4 +1,4 @@
-//! The master key changes while others read and write.
+//! The master key changes while others read and write; and what was in clear comes under one.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use key_commune::record::{Change, Kept, Record};
 use key_commune::store::{Doing, Encrypted, ErrorKind, KeyRing, Loaded, MasterKey, MemoryStore, RingId, Store, Watch};
 
-use super::encrypted::{filled, master, open, pepper_id, ring, sealed, stored};
+use super::encrypted::{altered, filled, master, open, pepper_id, ring, sealed, stored};
 use super::record;
 
 /// A place where the second master key is found, and how often it was looked there.
@@ -192,6 +192,7 @@ async fn i19_forged_names_of_keys_are_asked_for_a_few_at_a_time() {
         assert_eq!((loaded.changes.len(), loaded.unreadable.len()), (1, 2_000));
         assert_eq!(asked.load(SeqCst), 8 * round);
     }
+    assert!(!format!("{running:?}").contains(&master(2).id().to_string()), "nobody asked for this key");
     running.write(vec![record(5_000).into()]).await.unwrap();
     let first =
         memory.load().await.unwrap().changes.into_iter().find(|change| change.id() == record(5_000).id).unwrap();
@@ -212,4 +213,38 @@ async fn a_row_alone_does_not_make_a_key_the_newest() {
     running.write(vec![record(2).into()]).await.unwrap();
     let written = stored(&memory).await.into_iter().find(|known| known.id == record(2).id).unwrap();
     assert_eq!(sealed(&written)[1..5], u32::from_str_radix(&master(1).id().to_string(), 16).unwrap().to_be_bytes());
+}
+
+#[tokio::test]
+async fn a45_what_was_in_clear_is_sealed_when_it_is_asked_for() {
+    let clear = MemoryStore::default();
+    clear.write((0..1_200).map(|number| record(number).into()).collect()).await.unwrap();
+    let error = Encrypted::adopt(clear.clone(), ring(1), [8; 32]).await.unwrap_err();
+    assert!(error.to_string().contains("pepper"), "{error}");
+    assert_eq!((clear.header().await.unwrap(), stored(&clear).await[0].secret.plain().is_some()), (None, true));
+    let sealed = Encrypted::adopt(clear.clone(), ring(1), [7; 32]).await.unwrap();
+    let secret = crate::support::key(0).parse().unwrap();
+    assert_eq!(sealed.pepper().id("openai", &secret), record(0).id, "ids stay");
+    assert_eq!(only(&clear, 1).await.len(), 1_200);
+    assert!(stored(&clear).await.iter().all(|record| record.secret.plain().is_none()));
+}
+
+#[tokio::test]
+async fn a45_sealing_goes_on_where_it_was_interrupted_and_takes_no_strangers_in() {
+    let memory = MemoryStore::default();
+    drop(Encrypted::adopt(memory.clone(), ring(1), [7; 32]).await.unwrap());
+    memory.write(vec![record(1).into(), record(2).into()]).await.unwrap();
+    assert_eq!(open(&memory, ring(1)).await.load().await.unwrap().unreadable.len(), 2);
+    let mut stranger = record(3);
+    stranger.id = record(4).id;
+    let forged = altered(&memory, [stranger]).await;
+    assert!(Encrypted::adopt(forged.clone(), ring(1), [7; 32]).await.is_err());
+    assert!(Encrypted::adopt(memory.clone(), ring(1), [8; 32]).await.is_err(), "another pepper");
+    assert!(Encrypted::adopt(memory.clone(), ring(2), [7; 32]).await.is_err(), "another master key");
+    drop(Encrypted::adopt(memory.clone(), ring(1), [7; 32]).await.unwrap());
+    assert_eq!(only(&memory, 1).await.len(), 2);
+    let headless = MemoryStore::default();
+    headless.write(memory.load().await.unwrap().changes).await.unwrap();
+    assert!(Encrypted::adopt(headless.clone(), ring(1), [7; 32]).await.is_err(), "sealed by whom?");
+    assert_eq!(headless.header().await.unwrap(), None);
 }
