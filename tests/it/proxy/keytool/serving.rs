@@ -29,7 +29,8 @@ async fn stop(mut proxy: Proxy) -> String {
 }
 
 async fn refused(tool: &Tool, provider: &Provider, options: &str) -> String {
-    let output = serve(tool, provider, options).output().await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), serve(tool, provider, options).output()).await;
+    let output = ended.expect("it serves").unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
