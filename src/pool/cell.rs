@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::attribution::Accusation;
 use super::history::History;
 use super::member::Member;
-use super::usage::UsageOfDay;
+use super::usage::Spending;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, State, Step};
@@ -17,7 +17,7 @@ pub(super) struct Cell {
     pub(super) since: Timestamp,
     pub(super) history: History,
     /// Only where answers are metered.
-    pub(super) usage: Option<Box<UsageOfDay>>,
+    pub(super) spending: Option<Box<Spending>>,
     /// Few members have any.
     ties: Option<Box<Ties>>,
 }
@@ -43,7 +43,7 @@ impl Cell {
     const MOST_WRONGED: usize = 3;
 
     pub(super) fn new(member: Arc<Member>, history: History, step: Step) -> Self {
-        Self { member, health: Health::cleared(step), since: history.created, history, usage: None, ties: None }
+        Self { member, health: Health::cleared(step), since: history.created, history, spending: None, ties: None }
     }
 
     fn ties(&mut self) -> &mut Ties {

@@ -2,6 +2,7 @@
 
 use super::cell::Cell;
 use super::member::Key;
+use super::usage::Spending;
 use crate::clock::Timestamp;
 use crate::record::{Record, Replica, Tally};
 use crate::secret::Secret;
@@ -69,6 +70,7 @@ impl Cell {
             record.tallies.of(replica).filter(|_| !self.history.told && record.generation == self.history.generation);
         if let Some(past) = past {
             self.member.resume(&past, now);
+            self.spending = self.spending.take().or_else(|| Spending::remembered(past.spent, &record.usage, replica));
             self.history.tally = Some(Box::new(past.and(self.history.tally())));
         }
         self.history.told = true;
@@ -85,6 +87,10 @@ impl Cell {
         (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());
         if let Some(tally) = tally {
             record.tallies.note(replica, **tally);
+        }
+        if let Some(spending) = &self.spending {
+            record.tallies.note(replica, Tally { spent: spending.total(), ..Tally::default() });
+            record.usage = spending.told(replica);
         }
         record
     }

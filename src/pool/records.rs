@@ -6,6 +6,7 @@ use super::history::History;
 use super::ledger::Ledger;
 use super::marks::Marks;
 use super::shared::Shared;
+use super::usage::Spending;
 use super::{Key, KeyPool};
 use crate::clock::Timestamp;
 use crate::health::Health;
@@ -193,10 +194,15 @@ impl Takeover<'_> {
     }
 
     fn settle_in(&mut self, place: u32, record: Record) {
+        let replica = self.pool.replica;
         let health = Health::restored(record.condition, &self.ledger.judge(self.now, 0));
         self.ledger.put(place, health, self.now);
         if let Some(cell) = self.ledger.cell_mut(place) {
             cell.since = record.since;
+            cell.spending = cell.spending.take().or_else(|| {
+                let spent = record.tallies.of(replica).unwrap_or_default().spent;
+                Spending::remembered(spent, &record.usage, replica)
+            });
             cell.remember_strikers(record.strikers);
         }
     }

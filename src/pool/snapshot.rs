@@ -112,7 +112,7 @@ impl MemberSnapshot {
             in_flight,
             uses: member.uses(),
             uses_today: member.uses_today(now),
-            usage_today: cell.usage.as_ref().map(|usage| usage.of_day(now.day())).unwrap_or_default(),
+            usage_today: cell.spending.as_ref().map(|spending| spending.of_day(now.day())).unwrap_or_default(),
         }
     }
 

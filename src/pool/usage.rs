@@ -1,5 +1,5 @@
-//! What the answers of a member have said about tokens and cost since midnight UTC, by model. Only where the layer's
-//! `usage` is on; then each answer that tells of it takes the pool's lock once more.
+//! What the answers of a member have said about tokens and cost, by model since midnight UTC, and in all. Only where the
+//! layer's `usage` is on; then each answer that tells of it takes the pool's lock once more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::member::Member;
 use super::shared::Shared;
 use crate::clock::Timestamp;
-use crate::usage::{Cost, Model, Usage};
+use crate::record::{Replica, Spent, UsageOfDay};
+use crate::usage::{Model, Usage};
 
 /// What the answers of one model have said on one day (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,60 +18,61 @@ use crate::usage::{Cost, Model, Usage};
 pub struct ModelUsage {
     /// The model; [`Model::OTHER`] for answers that name none, and for all models beyond the first 64.
     pub model: Model,
-    /// Answers that have told of usage.
-    pub calls: u64,
-    /// Tokens of the requests.
-    pub input: u64,
-    /// Tokens of the answers.
-    pub output: u64,
-    /// The part of the input that was read from a cache.
-    pub cached: u64,
-    /// What those answers cost that say so.
-    pub cost: Cost,
+    /// What they have said.
+    #[serde(flatten)]
+    pub spent: Spent,
 }
 
-impl ModelUsage {
-    fn new(model: Model) -> Self {
-        Self { model, calls: 0, input: 0, output: 0, cached: 0, cost: Cost::default() }
-    }
-
-    fn add(&mut self, usage: &Usage) {
-        self.calls += 1;
-        self.input = self.input.saturating_add(usage.input);
-        self.output = self.output.saturating_add(usage.output);
-        self.cached = self.cached.saturating_add(usage.cached);
-        self.cost = self.cost.saturating_add(usage.cost.unwrap_or_default());
-    }
-}
-
-/// What a member's answers have said on the last day that any has said something.
-#[derive(Debug, Default)]
-pub(super) struct UsageOfDay {
+/// What a member's answers have said on the last day that any has said something, and since it joined.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spending {
     day: u32,
-    models: BTreeMap<Model, ModelUsage>,
+    models: BTreeMap<Model, Spent>,
+    total: Spent,
 }
 
-impl UsageOfDay {
+impl Spending {
     /// The most models that are told apart (I19): names come from answers.
     const MOST: usize = 64;
 
-    fn note(&mut self, usage: &Usage, now: Timestamp) {
-        if self.day < now.day() {
-            *self = Self { day: now.day(), ..Self::default() };
-        }
-        self.of(usage.model.unwrap_or(Model::OTHER)).add(usage);
+    /// What is remembered, if that is anything.
+    pub(super) fn remembered(total: Spent, usage: &UsageOfDay, replica: Replica) -> Option<Box<Self>> {
+        let own = usage.iter().filter(|&(told, ..)| told == replica);
+        let models: BTreeMap<_, _> = own.map(|(_, model, spent)| (model, spent)).collect();
+        let is_any = !models.is_empty() || total != Spent::default();
+        is_any.then(|| Box::new(Self { day: usage.day(), models, total }))
     }
 
-    fn of(&mut self, model: Model) -> &mut ModelUsage {
+    fn note(&mut self, usage: &Usage, now: Timestamp) {
+        if self.day < now.day() {
+            (self.day, self.models) = (now.day(), BTreeMap::new());
+        }
+        let model = self.place(usage.model.unwrap_or(Model::OTHER));
+        let spent = self.models.entry(model).or_default();
+        *spent = spent.and(usage);
+        self.total = self.total.and(usage);
+    }
+
+    fn place(&self, model: Model) -> Model {
         let full = self.models.len() >= Self::MOST && !self.models.contains_key(&model);
-        let model = if full { Model::OTHER } else { model };
-        self.models.entry(model).or_insert_with(|| ModelUsage::new(model))
+        if full { Model::OTHER } else { model }
     }
 
     /// What has been said on this day, in the order of the models' names.
     pub(super) fn of_day(&self, day: u32) -> Vec<ModelUsage> {
-        let models = self.models.values().filter(|_| self.day == day);
-        models.copied().collect()
+        let models = self.models.iter().filter(|_| self.day == day);
+        models.map(|(&model, &spent)| ModelUsage { model, spent }).collect()
+    }
+
+    pub(super) fn total(&self) -> Spent {
+        self.total
+    }
+
+    /// As it is to be remembered.
+    pub(super) fn told(&self, replica: Replica) -> UsageOfDay {
+        let mut usage = UsageOfDay::default();
+        self.models.iter().for_each(|(&model, &spent)| usage.note(self.day, replica, model, spent));
+        usage
     }
 }
 
@@ -80,7 +82,8 @@ impl Shared {
         self.with(|ledger| {
             let cell = ledger.cell_mut(member.place).filter(|cell| Arc::ptr_eq(&cell.member, member));
             if let Some(cell) = cell {
-                cell.usage.get_or_insert_default().note(usage, now);
+                cell.spending.get_or_insert_default().note(usage, now);
+                ledger.changes.note(member.place);
             }
         });
     }

@@ -14,6 +14,7 @@
 
 mod change;
 mod kept;
+mod spent;
 mod tally;
 
 use std::cmp::Ordering;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use change::{Change, Tombstone};
 pub use kept::Kept;
+pub use spent::{Spent, UsageOfDay};
 pub use tally::{Counts, Replica, Tallies, Tally};
 
 use crate::clock::Timestamp;
@@ -86,6 +88,9 @@ pub struct Record {
     /// What each replica has counted.
     #[serde(default)]
     pub tallies: Tallies,
+    /// What each replica's answers have said about tokens and cost of late.
+    #[serde(default)]
+    pub usage: UsageOfDay,
     /// The key's text, as far as it can be read here.
     pub secret: Kept,
 }
@@ -109,6 +114,7 @@ impl Record {
             created: Timestamp::ZERO,
             updated: Timestamp::ZERO,
             tallies: Tallies::default(),
+            usage: UsageOfDay::default(),
             secret: Kept::Plain(secret),
         }
     }
@@ -139,6 +145,7 @@ impl Record {
             std::mem::swap(&mut self, &mut other);
         }
         self.tallies.merge(&other.tallies);
+        self.usage.merge(&other.usage);
         if self.binding() < other.binding() {
             (self.seal, self.origin, self.secret) = (other.seal, other.origin, other.secret);
         }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Spent;
 use crate::clock::Timestamp;
 use crate::subnet::Subnet;
 
@@ -59,6 +60,8 @@ pub struct Tally {
     pub last_success: Timestamp,
     /// When it last served one whose origin is known, and where that came from.
     pub last_client: Option<(Timestamp, Subnet)>,
+    /// What its answers have said about tokens and cost since it joined.
+    pub spent: Spent,
 }
 
 impl Tally {
@@ -72,6 +75,7 @@ impl Tally {
             today: today.each(more, u64::saturating_add),
             last_success: if more.successes > 0 { now } else { self.last_success },
             last_client: client.filter(|_| more.calls > 0).map(|client| (now, client)).or(self.last_client),
+            spent: self.spent,
         }
     }
 
@@ -98,6 +102,7 @@ impl Tally {
             today,
             last_success: self.last_success.max(other.last_success),
             last_client: self.last_client.max(other.last_client),
+            spent: self.spent.each(other.spent, &join),
         }
     }
 }

@@ -12,8 +12,9 @@ use crate::demand::Caller;
 use crate::health::{Condition, Reason, State};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::record::{Change, Record, Replica, Tally, Tombstone};
+use crate::record::{Change, Record, Replica, Spent, Tally, Tombstone, UsageOfDay};
 use crate::secret::{Pepper, Secret};
+use crate::usage::{Cost, Model};
 
 pub(super) struct History(Xoshiro256PlusPlus);
 
@@ -42,6 +43,7 @@ impl History {
         record.created = self.time();
         record.updated = self.time();
         record.tallies = (0..self.0.random_range(0..3)).map(|replica| (Replica(replica), self.tally())).collect();
+        record.usage = self.usage();
         record.into()
     }
 
@@ -76,7 +78,23 @@ impl History {
         tally.last_success = self.time();
         let client = std::net::IpAddr::from([192, 0, self.0.random(), 1]);
         tally.last_client = self.maybe().then(|| (self.time(), client.into()));
+        tally.spent = self.spent();
         tally
+    }
+
+    fn usage(&mut self) -> UsageOfDay {
+        let (mut usage, day) = (UsageOfDay::default(), self.0.random_range(0..3));
+        for _ in 0..self.0.random_range(0..3) {
+            let model = self.one(&["gpt-4o", "claude; --"]).and_then(Model::new).unwrap_or(Model::OTHER);
+            usage.note(day, Replica(self.0.random_range(0..3)), model, self.spent());
+        }
+        usage
+    }
+
+    fn spent(&mut self) -> Spent {
+        let mut some = || self.0.random_range(0..9);
+        let (calls, input, output, cached) = (some(), some(), some(), some());
+        Spent { calls, input, output, cached, cost: Cost::from_micros(some()) }
     }
 
     fn one<T: Copy>(&mut self, values: &[T]) -> Option<T> {

@@ -98,5 +98,7 @@ fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
 /// Days too long before the last one that anything was counted on: that is as much of a clock as a store has.
 fn forget_days(connection: &Connection, days: u64) -> rusqlite::Result<()> {
     let oldest = "DELETE FROM daily_stats WHERE date < (SELECT date(max(date), ?1) FROM daily_stats)";
-    connection.execute(oldest, [format!("-{days} days")]).map(drop)
+    connection.execute(oldest, [format!("-{days} days")])?;
+    let oldest = "DELETE FROM usage WHERE day < (SELECT max(day) FROM usage) - ?1";
+    connection.execute(oldest, [i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
 }

@@ -3,22 +3,27 @@
 use std::cmp::Ordering;
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement};
+use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement, params};
 
-use super::read::{GONE, KEY, TOTAL, id, record, tombstone, total};
-use crate::record::{Change, Record, Tallies};
+use super::read::{GONE, KEY, TOTAL, USAGE, id, record, tombstone, total, usage};
+use crate::record::{Change, Record, Tallies, UsageOfDay};
 use crate::store::Loaded;
 
 /// Everything there is. Keys and counts come in the order of their ids, and are joined as they come.
 pub(super) fn everything(connection: &Connection) -> rusqlite::Result<Loaded> {
     let mut loaded = Loaded::default();
     let mut totals = connection.prepare(&format!("{TOTAL} ORDER BY key_id"))?;
-    let mut totals = Totals::new(totals.query([])?)?;
+    let mut totals = Joined::new(totals.query([])?)?;
+    let mut usages = connection.prepare(&format!("{USAGE} ORDER BY key_id, day"))?;
+    let mut usages = Joined::new(usages.query([])?)?;
     let mut keys = connection.prepare(&format!("{KEY} ORDER BY id"))?;
     let mut rows = keys.query([])?;
     while let Some(row) = rows.next()? {
-        let (tallies, whole) = totals.take(row.get_ref(0)?.as_bytes()?)?;
-        note(&mut loaded, row, record(row).map(|record| Record { tallies, ..record }), whole);
+        let mut counted = Counted::default();
+        let id = row.get_ref(0)?.as_bytes()?;
+        totals.each(id, |row| counted.add(row))?;
+        usages.each(id, |row| counted.spend(row))?;
+        counted.note(&mut loaded, row);
     }
     let mut gone = connection.prepare(GONE)?;
     let mut rows = gone.query([])?;
@@ -39,33 +44,53 @@ fn note(loaded: &mut Loaded, row: &Row<'_>, change: Option<impl Into<Change>>, w
     }
 }
 
-/// What has been counted, in the order of the keys.
-struct Totals<'s>(Rows<'s>);
+/// Rows of another table, in the order of the keys that they are about.
+struct Joined<'s>(Rows<'s>);
 
-impl<'s> Totals<'s> {
+impl<'s> Joined<'s> {
     fn new(mut rows: Rows<'s>) -> rusqlite::Result<Self> {
         rows.advance().map(|()| Self(rows))
     }
 
-    /// What has been counted for the next key, and whether all of it could be read.
-    fn take(&mut self, key: &[u8]) -> rusqlite::Result<(Tallies, bool)> {
-        let mut found = (Tallies::default(), true);
+    /// Reads all that there are about the next key.
+    fn each(&mut self, key: &[u8], mut read: impl FnMut(&Row<'_>)) -> rusqlite::Result<()> {
         while let Some(row) = self.0.get() {
             match row.get_ref(0)?.as_bytes()?.cmp(key) {
                 Ordering::Less => {}
-                Ordering::Equal => add(&mut found, row),
+                Ordering::Equal => read(row),
                 Ordering::Greater => break,
             }
             self.0.advance()?;
         }
-        Ok(found)
+        Ok(())
     }
 }
 
-fn add((tallies, whole): &mut (Tallies, bool), row: &Row<'_>) {
-    let ((replica, tally), readable) = total(row);
-    tallies.note(replica, tally);
-    *whole &= readable;
+/// What has been counted for a key.
+#[derive(Default)]
+pub(super) struct Counted {
+    pub(super) tallies: Tallies,
+    usage: UsageOfDay,
+    /// Whether some of it could not be read.
+    damaged: bool,
+}
+
+impl Counted {
+    fn add(&mut self, row: &Row<'_>) {
+        let ((replica, tally), readable) = total(row);
+        self.tallies.note(replica, tally);
+        self.damaged |= !readable;
+    }
+
+    fn spend(&mut self, row: &Row<'_>) {
+        self.damaged |= !usage(row, &mut self.usage);
+    }
+
+    /// Adds the key of a row, with what has been counted for it.
+    fn note(self, loaded: &mut Loaded, row: &Row<'_>) {
+        let Self { tallies, usage, damaged } = self;
+        note(loaded, row, record(row).map(|record| Record { tallies, usage, ..record }), !damaged);
+    }
 }
 
 /// Looks single keys up.
@@ -73,6 +98,7 @@ pub(super) struct Find<'c> {
     key: Statement<'c>,
     gone: Statement<'c>,
     totals: Statement<'c>,
+    usage: Statement<'c>,
 }
 
 impl<'c> Find<'c> {
@@ -81,6 +107,7 @@ impl<'c> Find<'c> {
             key: connection.prepare(&format!("{KEY} WHERE id = ?1"))?,
             gone: connection.prepare(&format!("{GONE} WHERE id = ?1"))?,
             totals: connection.prepare(&format!("{TOTAL} WHERE key_id = ?1"))?,
+            usage: connection.prepare(&format!("{USAGE} WHERE key_id = ?1 ORDER BY day DESC LIMIT ?2"))?,
         })
     }
 
@@ -93,21 +120,25 @@ impl<'c> Find<'c> {
         Ok(gone.flatten().map(Change::from))
     }
 
-    /// What has been counted for a key, and whether all of it could be read.
-    pub(super) fn totals(&mut self, id: &str) -> rusqlite::Result<(Tallies, bool)> {
-        let mut found = (Tallies::default(), true);
+    /// What has been counted for a key.
+    pub(super) fn totals(&mut self, id: &str) -> rusqlite::Result<Counted> {
+        let mut found = Counted::default();
         let mut rows = self.totals.query([id])?;
         while let Some(row) = rows.next()? {
-            add(&mut found, row);
+            found.add(row);
         }
         Ok(found)
     }
 
     /// Adds all that there is about a key.
     pub(super) fn load(&mut self, id: &str, loaded: &mut Loaded) -> rusqlite::Result<()> {
-        let (tallies, whole) = self.totals(id)?;
+        let mut counted = self.totals(id)?;
+        let mut rows = self.usage.query(params![id, UsageOfDay::MOST as u32])?;
+        while let Some(row) = rows.next()? {
+            counted.spend(row);
+        }
         if let Some(row) = self.key.query([id])?.next()? {
-            note(loaded, row, record(row).map(|record| Record { tallies, ..record }), whole);
+            counted.note(loaded, row);
         } else if let Some(row) = self.gone.query([id])?.next()? {
             note(loaded, row, tombstone(row), true);
         }

@@ -10,9 +10,10 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::clock::Timestamp;
 use crate::health::{Condition, State};
 use crate::origin::Origin;
-use crate::record::{Counts, Kept, Record, Replica, Tallies, Tally, Tombstone};
+use crate::record::{Counts, Kept, Record, Replica, Spent, Tallies, Tally, Tombstone, UsageOfDay};
 use crate::secret::{KeyId, Secret};
 use crate::subnet::Subnet;
+use crate::usage::{Cost, Model};
 
 /// What [`record`] reads, in its order.
 pub(super) const KEY: &str =
@@ -24,7 +25,11 @@ pub(super) const GONE: &str = "SELECT id, generation, removed_ns FROM removed_ke
 /// What [`total`] reads.
 pub(super) const TOTAL: &str = "SELECT key_id, replica, call_count, success_count, throttle_count, rejection_count,
     failure_count, last_day, last_day_call_count, last_day_success_count, last_day_throttle_count,
-    last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet FROM totals";
+    last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet,
+    usage_count, input_tokens, output_tokens, cached_tokens, cost_micros FROM totals";
+/// What [`usage`] reads.
+pub(super) const USAGE: &str = "SELECT key_id, day, replica, model, call_count, input_tokens, output_tokens,
+    cached_tokens, cost_micros FROM usage";
 
 /// `None` if anything in it is not what it must be.
 pub(super) fn record(row: &Row<'_>) -> Option<Record> {
@@ -44,6 +49,7 @@ pub(super) fn record(row: &Row<'_>) -> Option<Record> {
         created: cells.time()?,
         updated: cells.time()?,
         tallies: Tallies::default(),
+        usage: UsageOfDay::default(),
         secret: cells.kept()?,
     })
 }
@@ -63,8 +69,21 @@ pub(super) fn total(row: &Row<'_>) -> ((Replica, Tally), bool) {
         today: cells.counts(),
         last_success: cells.mend(Cells::time),
         last_client: cells.mend(Cells::client),
+        spent: cells.spent(),
     };
     ((replica, tally), !cells.damaged)
+}
+
+/// Takes note of what was spent, and whether that could be read.
+pub(super) fn usage(row: &Row<'_>, usage: &mut UsageOfDay) -> bool {
+    let mut cells = Cells { at: 1, ..Cells::of(row) };
+    let (day, replica) = (cells.mend(Cells::next), Replica(cells.mend(Cells::next::<i64>).cast_unsigned()));
+    let model = cells.text().flatten().and_then(Model::new);
+    let spent = cells.spent();
+    if let Some(model) = model.filter(|_| !cells.damaged) {
+        usage.note(day, replica, model, spent);
+    }
+    model.is_some() && !cells.damaged
 }
 
 /// The key that a row is about.
@@ -124,6 +143,16 @@ impl<'r> Cells<'r> {
             throttles: self.mend(Self::count),
             rejections: self.mend(Self::count),
             failures: self.mend(Self::count),
+        }
+    }
+
+    fn spent(&mut self) -> Spent {
+        Spent {
+            calls: self.mend(Self::count),
+            input: self.mend(Self::count),
+            output: self.mend(Self::count),
+            cached: self.mend(Self::count),
+            cost: Cost::from_micros(self.mend(Self::count)),
         }
     }
 

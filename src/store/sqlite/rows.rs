@@ -6,7 +6,7 @@ use super::load::Find;
 use crate::clock::Timestamp;
 use crate::health::Condition;
 use crate::origin::Origin;
-use crate::record::{Change, Counts, Kept, Record, Replica, Tallies, Tally, Tombstone};
+use crate::record::{Change, Counts, Kept, Record, Replica, Spent, Tallies, Tally, Tombstone, UsageOfDay};
 
 const PUT: &str = "
     INSERT INTO api_keys (id, provider, origin, key_display, label, state, reason, until_ns, consecutive_throttles,
@@ -31,8 +31,17 @@ const DROP_TOTAL: &str = "DELETE FROM totals WHERE key_id = ?1 AND replica = ?2"
 const PUT_TOTAL: &str = "
     INSERT OR REPLACE INTO totals (key_id, replica, call_count, success_count, throttle_count, rejection_count,
         failure_count, last_day, last_day_call_count, last_day_success_count, last_day_throttle_count,
-        last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        last_day_rejection_count, last_day_failure_count, last_success_ns, last_client_ns, last_client_subnet,
+        usage_count, input_tokens, output_tokens, cached_tokens, cost_micros)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)";
+const PUT_USAGE: &str = "
+    INSERT INTO usage (key_id, day, replica, model, call_count, input_tokens, output_tokens, cached_tokens, cost_micros)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT DO UPDATE SET call_count = max(call_count, excluded.call_count),
+        input_tokens = max(input_tokens, excluded.input_tokens),
+        output_tokens = max(output_tokens, excluded.output_tokens),
+        cached_tokens = max(cached_tokens, excluded.cached_tokens),
+        cost_micros = max(cost_micros, excluded.cost_micros)";
 /// A date has four digits for its year, as long as dates are compared as texts.
 const PUT_DAY: &str = "
     INSERT INTO daily_stats (key_id, replica, date, call_count, success_count, throttle_count, rejection_count,
@@ -61,6 +70,7 @@ pub(super) struct Merge<'c> {
     drop_total: Statement<'c>,
     put_total: Statement<'c>,
     put_day: Statement<'c>,
+    put_usage: Statement<'c>,
 }
 
 impl<'c> Merge<'c> {
@@ -78,12 +88,13 @@ impl<'c> Merge<'c> {
             drop_total: connection.prepare(DROP_TOTAL)?,
             put_total: connection.prepare(PUT_TOTAL)?,
             put_day: connection.prepare(PUT_DAY)?,
+            put_usage: connection.prepare(PUT_USAGE)?,
         })
     }
 
     /// Whoever brings news of a key knows better than a row that cannot be read.
     pub(super) fn change(&mut self, mut change: Change) -> rusqlite::Result<()> {
-        let (id, (generation, tallies)) = (change.id().to_string(), counted(&mut change));
+        let (id, (generation, tallies, usage)) = (change.id().to_string(), counted(&mut change));
         let known = self.find.change(&id)?;
         let merged = match known.clone() {
             Some(known) => known.merge(change),
@@ -95,7 +106,8 @@ impl<'c> Merge<'c> {
                 if is_new {
                     self.put(&id, &record, known.as_ref())?;
                 }
-                let counts = generation == Some(record.generation) && self.count(&id, &tallies)?;
+                let is_current = generation == Some(record.generation);
+                let counts = is_current && self.count(&id, &tallies)? | self.spend(&id, &usage)?;
                 self.tell(&id, is_new || counts)
             }
             Change::Gone(tombstone) if is_new => self.bury(&id, tombstone).and_then(|()| self.tell(&id, true)),
@@ -140,7 +152,7 @@ impl<'c> Merge<'c> {
         if tallies.iter().next().is_none() {
             return Ok(false);
         }
-        let (known, _) = self.find.totals(id)?;
+        let known = self.find.totals(id)?.tallies;
         let mut merged = known.clone();
         merged.merge(tallies);
         for (replica, tally) in merged.iter().filter(|new| known.iter().all(|known| known != *new)) {
@@ -161,6 +173,7 @@ impl<'c> Merge<'c> {
         let [calls, done, throttled, rejected, failed] = tally.total.all().map(count);
         let [last_calls, last_done, last_throttled, last_rejected, last_failed] = tally.today.all().map(count);
         let (at, subnet) = tally.last_client.map(|(at, subnet)| (from_time(at), subnet.to_string())).unzip();
+        let [spent_calls, input, output, cached, cost] = columns(tally.spent);
         self.put_total.execute(params![
             id,
             replica,
@@ -178,6 +191,11 @@ impl<'c> Merge<'c> {
             from_time(tally.last_success),
             at,
             subnet,
+            spent_calls,
+            input,
+            output,
+            cached,
+            cost,
         ])?;
         if tally.today == Counts::default() {
             return Ok(());
@@ -185,6 +203,18 @@ impl<'c> Merge<'c> {
         let today =
             params![id, replica, tally.day, last_calls, last_done, last_throttled, last_rejected, last_failed, subnet];
         self.put_day.execute(today).map(drop)
+    }
+
+    /// Answers whether anything of it is new.
+    fn spend(&mut self, id: &str, usage: &UsageOfDay) -> rusqlite::Result<bool> {
+        let mut is_new = false;
+        for (Replica(replica), model, spent) in usage.iter() {
+            let [calls, input, output, cached, cost] = columns(spent);
+            let replica = replica.cast_signed();
+            let row = params![id, usage.day(), replica, model.as_str(), calls, input, output, cached, cost];
+            is_new |= self.put_usage.execute(row)? > 0;
+        }
+        Ok(is_new)
     }
 
     /// The trigger does the rest, but does not know when it was.
@@ -196,11 +226,13 @@ impl<'c> Merge<'c> {
 }
 
 /// What a change says about counts, taken out of it.
-fn counted(change: &mut Change) -> (Option<u32>, Tallies) {
-    match change {
-        Change::Put(record) => (Some(record.generation), std::mem::take(&mut record.tallies)),
-        Change::Gone(_) => (None, Tallies::default()),
-    }
+fn counted(change: &mut Change) -> (Option<u32>, Tallies, UsageOfDay) {
+    let Change::Put(record) = change else { return Default::default() };
+    (Some(record.generation), std::mem::take(&mut record.tallies), std::mem::take(&mut record.usage))
+}
+
+fn columns(Spent { calls, input, output, cached, cost }: Spent) -> [i64; 5] {
+    [calls, input, output, cached, cost.as_micros()].map(count)
 }
 
 /// The last number that SQLite has stands for the last moment, the one before it for all that it cannot tell.

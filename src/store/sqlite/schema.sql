@@ -58,8 +58,32 @@ CREATE TABLE totals (
     last_success_ns INTEGER NOT NULL,
     last_client_ns INTEGER,
     last_client_subnet TEXT,
+    usage_count INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    cost_micros INTEGER NOT NULL,
+    cost REAL AS (cost_micros / 1000000.0),
     PRIMARY KEY (key_id, replica)
 ) STRICT, WITHOUT ROWID;
+
+-- What answers have said about tokens and cost, by model and day (days since 1970); `cost` is in dollars.
+CREATE TABLE usage (
+    key_id TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    replica INTEGER NOT NULL,
+    call_count INTEGER NOT NULL,
+    input_tokens INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cached_tokens INTEGER NOT NULL,
+    cost_micros INTEGER NOT NULL,
+    date TEXT AS (date(min(day, 2932896) * 86400, 'unixepoch')),
+    cost REAL AS (cost_micros / 1000000.0),
+    PRIMARY KEY (key_id, day, model, replica)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX usage_by_day ON usage (day);
 
 -- What each replica has counted on a day, in UTC. Days go together, so that the oldest go easily.
 CREATE TABLE daily_stats (
@@ -98,6 +122,7 @@ CREATE TRIGGER key_removed AFTER DELETE ON api_keys BEGIN
         ON CONFLICT DO UPDATE SET generation = excluded.generation, removed_ns = excluded.removed_ns;
     DELETE FROM totals WHERE key_id = OLD.id;
     DELETE FROM daily_stats WHERE key_id = OLD.id AND date IN (SELECT date FROM days);
+    DELETE FROM usage WHERE key_id = OLD.id;
     INSERT INTO news (id) VALUES (OLD.id);
 END;
 

@@ -332,3 +332,35 @@ async fn a_store_that_cannot_be_read_leaves_the_pool_as_it_was() {
     assert!(Keeper::open(&pool, Broken).await.is_err());
     assert_eq!(pool.snapshot().active(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn tokens_and_cost_go_on_counting_over_restarts() {
+    use key_commune::KeyCommuneLayer;
+    use key_commune::record::Spent;
+    use key_commune::usage::Cost;
+    use tower::Layer;
+
+    use crate::support::{Upstream, answer, fetch, post};
+    let said = r#"{"model":"gpt-4o","usage":{"prompt_tokens":9,"completion_tokens":2,"cost":0.5}}"#;
+    let upstream = Upstream::in_turn(move |_| answer(200, &[("content-type", "application/json")], said));
+    let spent = |calls: u64| {
+        let cost = Cost::from_micros(500_000 * calls);
+        Spent { calls, input: 9 * calls, output: 2 * calls, cached: 0, cost }
+    };
+    let store = MemoryStore::default();
+    for round in 1..=3 {
+        // At first the key comes from the store, later it is given at the start.
+        let pool = pool(usize::from(round != 2));
+        let keeper = kept(&pool, &store).await;
+        let client = KeyCommuneLayer::new(pool.clone()).usage(true).layer(upstream.clone());
+        fetch(&client, post("x")).await;
+        let today = pool.snapshot().members[0].usage_today.clone();
+        assert_eq!((today.len(), today[0].spent), (1, spent(round)));
+        tokio::time::sleep(SOON).await;
+        let record = only(&store).await;
+        assert_eq!(record.tallies.sum().spent, spent(round));
+        let day: Vec<_> = record.usage.iter().map(|(_, model, spent)| (model.to_string(), spent)).collect();
+        assert_eq!(day, [("gpt-4o".to_owned(), spent(round))]);
+        keeper.close().await.unwrap();
+    }
+}

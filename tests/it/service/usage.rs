@@ -32,8 +32,8 @@ fn said(model: &str) -> String {
 /// Model, calls, input, output, cached, cost.
 fn today(pool: &KeyPool) -> Vec<(String, [u64; 4], Cost)> {
     let row = |usage: &ModelUsage| {
-        let counts = [usage.calls, usage.input, usage.output, usage.cached];
-        (usage.model.to_string(), counts, usage.cost)
+        let counts = [usage.spent.calls, usage.spent.input, usage.spent.output, usage.spent.cached];
+        (usage.model.to_string(), counts, usage.spent.cost)
     };
     pool.snapshot().members[0].usage_today.iter().map(row).collect()
 }
