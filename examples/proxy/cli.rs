@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use key_commune::rate::Rate;
 use key_commune::subnet::Network;
 
-use crate::Problem;
+use crate::keytool::Keys;
+use crate::{Problem, vault};
 
 /// A streaming reverse proxy that gives everybody behind it one pool of API keys.
 #[derive(Parser)]
@@ -27,15 +28,8 @@ pub(crate) enum Command {
     Serve(Box<Serve>),
     /// Serve three demo keys in front of a fake provider in this process, and print what to try
     Demo(Demo),
-}
-
-impl Command {
-    pub(crate) fn common(&self) -> &Common {
-        match self {
-            Self::Serve(serve) => &serve.common,
-            Self::Demo(demo) => &demo.common,
-        }
-    }
+    /// See and change the keys of a store, while the proxy uses it or not
+    Keys(Keys),
 }
 
 #[derive(Args)]
@@ -76,6 +70,8 @@ pub(crate) struct Serve {
     pub(crate) provider: Option<String>,
     #[command(flatten)]
     pub(crate) keys: KeySources,
+    #[command(flatten)]
+    pub(crate) store: vault::Options,
     /// The most keys that share a commune. Beyond it callers are served with their own key
     #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_keys: u32,
@@ -185,7 +181,7 @@ fn problem(error: &clap::Error) -> Problem {
         return "there is an argument that belongs to no option (not shown: it may be a key); try --help".into();
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "say `proxy serve` or `proxy demo`; try --help".into();
+        return "say `proxy serve`, `proxy demo`, or `proxy keys` and what to do with them; try --help".into();
     }
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use key_commune::Origin;
 use key_commune::pool::Key;
 use key_commune::secret::{KeyId, Pepper, Secret};
 use zeroize::Zeroizing;
@@ -17,7 +18,7 @@ pub(crate) fn are_given(options: &KeySources) -> bool {
 }
 
 /// Every key that the options name.
-pub(crate) fn read(options: &KeySources, allow_http: &[String]) -> Result<Vec<Key>, Problem> {
+pub(crate) fn read(options: &KeySources, allow_http: &[String]) -> Result<Vec<Entry>, Problem> {
     let mut ring = Ring { allow_http, pepper: Pepper::random(), places: HashMap::new(), keys: Vec::new() };
     for (index, text) in options.texts.iter().enumerate() {
         ring.add(format!("--key number {}", index + 1), text)?;
@@ -36,7 +37,7 @@ struct Ring<'a> {
     pepper: Pepper,
     /// Where each key stands first.
     places: HashMap<KeyId, String>,
-    keys: Vec<Key>,
+    keys: Vec<Entry>,
 }
 
 impl Ring<'_> {
@@ -54,46 +55,70 @@ impl Ring<'_> {
         let content = Zeroizing::new(content);
         for (index, line) in content.split(|&byte| byte == b'\n').enumerate() {
             let place = format!("{file}:{}", index + 1);
-            match std::str::from_utf8(line) {
-                Ok(line) => self.read_line(&place, line)?,
-                Err(_) => return Err(format!("{place}: the line is not UTF-8")),
+            if let Some(entry) = Entry::read(line, self.allow_http).map_err(|problem| format!("{place}: {problem}"))? {
+                self.take(place, entry)?;
             }
         }
         Ok(())
     }
 
-    /// `KEY [label=NAME] [base_url=URL]`, a comment, or nothing.
-    fn read_line(&mut self, place: &str, line: &str) -> Result<(), Problem> {
-        let mut words = line.split_whitespace();
-        let Some(text) = words.next().filter(|word| !word.starts_with('#')) else { return Ok(()) };
-        let key = self.add(place.to_owned(), text)?;
-        for word in words.take_while(|word| !word.starts_with('#')) {
-            self.set(key, word).map_err(|problem| format!("{place}: {problem}"))?;
-        }
-        Ok(())
-    }
-
-    fn set(&mut self, key: usize, word: &str) -> Result<(), Problem> {
-        let Some(key) = self.keys.get_mut(key) else { return Ok(()) };
-        let changed = match word.split_once('=') {
-            Some(("label", label)) => key.clone().label(label),
-            Some(("base_url", url)) => key.clone().origin(row::origin(url, self.allow_http)?),
-            _ => return Err("only label= and base_url= may follow a key".into()),
-        };
-        *key = changed;
-        Ok(())
-    }
-
-    /// Takes a key and tells its index.
-    fn add(&mut self, place: String, text: &str) -> Result<usize, Problem> {
+    fn add(&mut self, place: String, text: &str) -> Result<(), Problem> {
         let secret = Secret::new(text).map_err(|error| format!("{place}: {error}"))?;
-        let id = self.pepper.id("", &secret);
+        self.take(place, secret.into())
+    }
+
+    fn take(&mut self, place: String, entry: Entry) -> Result<(), Problem> {
+        let id = self.pepper.id("", &entry.secret);
         if let Some(first) = self.places.get(&id) {
-            return Err(format!("{place}: the key {} is given twice, first as {first}", secret.masked()));
+            return Err(format!("{place}: the key {} is given twice, first as {first}", entry.secret.masked()));
         }
         self.places.insert(id, place);
-        self.keys.push(Key::from(secret));
-        Ok(self.keys.len() - 1)
+        self.keys.push(entry);
+        Ok(())
+    }
+}
+
+/// A key as it stands in a file.
+pub(crate) struct Entry {
+    pub(crate) secret: Secret,
+    pub(crate) label: Option<String>,
+    pub(crate) origin: Option<Origin>,
+}
+
+impl Entry {
+    /// `KEY [label=NAME] [base_url=URL]`, or `None` of a comment or a blank line.
+    pub(crate) fn read(line: &[u8], allow_http: &[String]) -> Result<Option<Self>, Problem> {
+        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
+        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
+        let Some(text) = words.next() else { return Ok(None) };
+        let mut entry = Self::from(Secret::new(text).map_err(|error| error.to_string())?);
+        words.try_for_each(|word| entry.set(word, allow_http)).map(|()| Some(entry))
+    }
+
+    fn set(&mut self, word: &str, allow_http: &[String]) -> Result<(), Problem> {
+        match word.split_once('=') {
+            Some(("label", label)) if label.len() > Key::MAX_LABEL || label.contains(char::is_control) => {
+                return Err(format!("a label has up to {} bytes and no control characters", Key::MAX_LABEL));
+            }
+            Some(("label", label)) => self.label = Some(label.into()),
+            Some(("base_url", url)) => self.origin = Some(row::origin(url, allow_http)?),
+            _ => return Err("only label= and base_url= may follow a key".into()),
+        }
+        Ok(())
+    }
+}
+
+impl From<Secret> for Entry {
+    fn from(secret: Secret) -> Self {
+        Self { secret, label: None, origin: None }
+    }
+}
+
+impl From<Entry> for Key {
+    fn from(Entry { secret, label, origin }: Entry) -> Self {
+        let key = Self::from(secret);
+        let key = label.iter().fold(key, |key, label| key.label(label));
+        origin.into_iter().fold(key, Self::origin)
     }
 }
 

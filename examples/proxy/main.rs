@@ -4,6 +4,7 @@
 //! cargo run --release --example proxy -- demo                     # a fake provider, three keys, lines to try
 //! cargo run --release --example proxy -- serve --help
 //! OPENAI_KEYS=sk-1…,sk-2… proxy serve --upstream https://api.openai.com --keys-env OPENAI_KEYS
+//! proxy keys --help                                               # import, list, block, remove … keys
 //! ```
 //!
 //! The data plane is hyper's own server with the layered client as its service; nothing stands between them:
@@ -12,10 +13,11 @@
 //! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ connections ─ hyper
 //! ```
 //!
-//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`), `server`
+//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys`, `door`, `stock`), `server`
 //! and `wire` (connections and signals), `plane` (one request), `census` and `index` (what the proxy says of itself),
 //! `upstream` with `connections`, `connect` and `tls` (the client below the layer), `idle` (bodies that stand still),
-//! `failure` (what goes wrong, as an answer), and `demo` with its `fake` provider.
+//! `failure` (what goes wrong, as an answer), `vault`, `master` and `keeping` (keys outlive the process), `keytool`
+//! (`proxy keys`), and `demo` with its `fake` provider.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to who starts it")]
 
 mod answer;
@@ -29,14 +31,19 @@ mod failure;
 mod fake;
 mod idle;
 mod index;
+mod keeping;
 mod keys;
+mod keytool;
 mod log;
+mod master;
 mod plane;
 mod row;
 mod server;
 mod settings;
+mod stock;
 mod tls;
 mod upstream;
+mod vault;
 mod wire;
 
 use std::process::ExitCode;
@@ -61,7 +68,7 @@ fn main() -> ExitCode {
         }
         Parsed::Wrong(problem) => return refuse(&problem),
     };
-    run(*command).map_or_else(|problem| refuse(&problem), |()| ExitCode::SUCCESS)
+    run(*command).unwrap_or_else(|problem| refuse(&problem))
 }
 
 fn refuse(problem: &str) -> ExitCode {
@@ -69,18 +76,23 @@ fn refuse(problem: &str) -> ExitCode {
     ExitCode::from(MISUSED)
 }
 
-fn run(command: Command) -> Result<(), Problem> {
-    log::start(command.common().log_format)?;
-    let runtime = runtime(command.common())?;
-    let ended = runtime.block_on(async {
-        match command {
-            Command::Serve(options) => server::run(Settings::read(&options)?, |_| ()).await,
-            Command::Demo(options) => demo::run(options).await,
+fn run(command: Command) -> Result<ExitCode, Problem> {
+    match command {
+        Command::Serve(options) => {
+            serve(&options.common, async { server::run(Settings::read(&options).await?, |_| ()).await })
         }
-    });
+        Command::Demo(options) => serve(&options.common.clone(), demo::run(options)),
+        Command::Keys(keys) => keytool::run(&keys),
+    }
+}
+
+fn serve(common: &Common, serving: impl Future<Output = Result<(), Problem>>) -> Result<ExitCode, Problem> {
+    log::start(common.log_format)?;
+    let runtime = runtime(common)?;
+    let ended = runtime.block_on(serving);
     // A name that is still being looked up must not hold the process back.
     runtime.shutdown_background();
-    ended
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 /// One thread runs everything by default: per request that costs the least, and on few cores nothing is faster.

@@ -7,12 +7,9 @@ use key_commune::provider::{Placement, Provider};
 use crate::Problem;
 use crate::cli::Serve;
 
-/// The provider's row: the named one, else the one that the host belongs to, with what the options change of it.
+/// The provider's row, with what the options change of it.
 pub(crate) fn read(options: &Serve) -> Result<Provider, Problem> {
-    let mut row = match &options.provider {
-        Some(name) => named(name)?,
-        None => options.upstream.as_deref().map_or(Provider::CUSTOM, by_host),
-    };
+    let mut row = choose(options.provider.as_deref(), options.upstream.as_deref())?;
     if let Some(url) = &options.upstream {
         row = row.base(url.clone());
         if is_allowed(url, &options.allow_http) {
@@ -27,6 +24,14 @@ pub(crate) fn read(options: &Serve) -> Result<Provider, Problem> {
     }
     row.origin().map_err(|error| format!("--upstream: {}", explain(error)))?;
     Ok(row)
+}
+
+/// The named row, else the one that the host belongs to, as yet without what other options change of it.
+pub(crate) fn choose(provider: Option<&str>, upstream: Option<&str>) -> Result<Provider, Problem> {
+    match provider {
+        Some(name) => named(name),
+        None => Ok(upstream.map_or(Provider::CUSTOM, by_host)),
+    }
 }
 
 /// The origin of a key that brings its own.

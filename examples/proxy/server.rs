@@ -13,6 +13,7 @@ use tracing::{debug, info, warn};
 
 use crate::Problem;
 use crate::connect::BUFFER;
+use crate::keeping::Keeping;
 use crate::plane::Plane;
 use crate::settings::Settings;
 use crate::wire::Wire;
@@ -30,17 +31,19 @@ const STREAMS: u32 = 250;
 const RESETS: usize = 20;
 
 /// Serves until a signal says otherwise. `started` is told the address.
-pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), Problem> {
+pub(crate) async fn run(mut settings: Settings, started: impl FnOnce(SocketAddr)) -> Result<(), Problem> {
     let mut signals = Signals::new()?;
     let (wanted, drain, idle) = (settings.listen, settings.drain, settings.timeouts.idle);
     let (listener, address) = listen(wanted).map_err(|error| format!("--listen {wanted}: {error}"))?;
     println!("listening on http://{address}");
     started(address);
+    let keeping = settings.keeping.take();
     let server =
         Server { plane: Plane::new(settings), builder: builder(HEAD.min(idle)), open: GracefulShutdown::new(), idle };
     tokio::select! {
         () = server.accept(listener) => {}
         () = signals.next() => {}
+        () = watch(keeping.as_ref()) => {}
     }
     info!(connections = server.open.count(), "stopping");
     tokio::select! {
@@ -48,7 +51,17 @@ pub(crate) async fn run(settings: Settings, started: impl FnOnce(SocketAddr)) ->
         () = sleep(drain) => warn!("answers under way were cut off: they took longer than --drain"),
         () = signals.next() => warn!("answers under way were cut off: a second signal came"),
     }
+    if let Some(keeping) = keeping {
+        keeping.close().await;
+    }
     Ok(())
+}
+
+async fn watch(keeping: Option<&Keeping>) {
+    match keeping {
+        Some(keeping) => keeping.watch().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// `TcpListener::bind` makes a queue of 128; a crowd that does not fit into it tries again a second later.

@@ -3,15 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use key_commune::pool::Commune;
 use key_commune::rules::Rules;
 use key_commune::subnet::Proxies;
-use key_commune::{KeyCommuneLayer, KeyPool, Provider};
+use key_commune::{KeyCommuneLayer, KeyPool};
 use rustls::ClientConfig;
 
 use crate::cli::{Common, Mode, Serve};
 use crate::door::Door;
-use crate::{Problem, failure, keys, row, tls};
+use crate::keeping::Keeping;
+use crate::{Problem, failure, keys, row, stock, tls};
 
 pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) tls: ClientConfig,
     pub(crate) timeouts: Timeouts,
     pub(crate) proxies: Proxies,
+    /// What keeps the pool in a store, if anything does.
+    pub(crate) keeping: Option<Keeping>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +34,8 @@ pub(crate) struct Timeouts {
 }
 
 impl Settings {
-    pub(crate) fn read(options: &Serve) -> Result<Self, Problem> {
+    /// The store comes last: who is started wrongly makes none.
+    pub(crate) async fn read(options: &Serve) -> Result<Self, Problem> {
         let row = row::read(options)?;
         let door = Door::read(options.proxy_key_env.as_deref())?;
         let usual = if keys::are_given(&options.keys) { Mode::Private } else { Mode::Commune };
@@ -42,15 +45,16 @@ impl Settings {
             Mode::Commune => check_door(&door)?,
         }
         let tls = tls::config(options.ca_file.as_deref())?;
-        let pool = pool(options, mode, row)?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
         let rules = rules(options.allow_model.as_deref())?;
+        let (pool, keeping) = stock::pool(options, mode, row).await?;
         let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
         if let Some(rules) = rules {
             settings.layer = settings.layer.inspect(rules);
         }
         settings.proxies = options.trusted_proxy.iter().copied().collect();
+        settings.keeping = keeping;
         Ok(settings)
     }
 
@@ -68,30 +72,8 @@ impl Settings {
         let layer = KeyCommuneLayer::new(pool.clone()).rebase().scrub().max_wait(max_wait);
         let layer = layer.never_sent(failure::was_never_sent);
         let proxies = Proxies::default();
-        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts, proxies }
+        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts, proxies, keeping: None }
     }
-}
-
-fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<KeyPool, Problem> {
-    let keys = keys::read(&options.keys, &options.allow_http)?;
-    if keys.is_empty() && mode == Mode::Private {
-        return Err("there is no key; give some with --keys-file, --keys-env or --key, or --mode commune".into());
-    }
-    let pool = KeyPool::builder(row).keys(keys);
-    let pool = match mode {
-        Mode::Private => pool,
-        Mode::Commune => pool.commune(commune(options)).max_keys(options.max_keys as usize),
-    };
-    pool.build().map_err(|error| error.to_string())
-}
-
-fn commune(options: &Serve) -> Commune {
-    let burst = options.burst.unwrap_or(1);
-    let mut rules = Commune::default();
-    if let Some(rate) = options.rate_per_caller {
-        rules = rules.rate(rate.burst(burst));
-    }
-    options.credit.map_or(rules.clone(), |credit| rules.credit(credit))
 }
 
 /// Callers of a commune present one key, and it is their own.

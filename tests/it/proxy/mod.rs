@@ -12,6 +12,7 @@ mod failures;
 mod floods;
 mod framing;
 mod hostile;
+mod keytool;
 mod leaving;
 mod load;
 mod models;

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
 
 use super::Provider;
@@ -46,10 +46,16 @@ fn build(profile: &Path) {
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
 }
 
-/// The program with these arguments, in an environment without surprises.
+/// The program with these arguments, in an environment without surprises. What it is to remember is said by name.
 pub(super) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(path());
-    command.args(arguments).env_remove("RUST_LOG").kill_on_drop(true);
+    command.args(arguments).kill_on_drop(true);
+    if arguments.first() == Some(&"serve") && !arguments.contains(&"--store") {
+        command.args(["--store", "memory"]);
+    }
+    for name in ["RUST_LOG", "KEY_COMMUNE_MASTER_KEY", "ENCRYPTION_KEY"] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -57,6 +63,7 @@ pub(super) fn command(arguments: &[&str]) -> Command {
 /// A proxy that runs until it is dropped.
 pub(super) struct Proxy {
     child: Child,
+    log: BufReader<ChildStderr>,
     pub(super) address: SocketAddr,
 }
 
@@ -72,12 +79,13 @@ impl Proxy {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = timeout(Duration::from_secs(20), lines.next_line()).await.unwrap().unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
         let Some(line) = line else {
-            panic!("it did not start: {}", Self { child, address: ([0; 4], 0).into() }.stderr().await)
+            panic!("it did not start: {}", Self { child, log, address: ([0; 4], 0).into() }.stderr().await)
         };
         let address = line.strip_prefix("listening on http://").expect(&line).parse().unwrap();
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, address }
+        Self { child, log, address }
     }
 
     /// What it says of itself under `/proc/…/status`, in KiB.
@@ -97,10 +105,23 @@ impl Proxy {
         timeout(Duration::from_secs(10), self.child.wait()).await.expect("it does not end").unwrap()
     }
 
-    /// Everything it wrote there. Waits for its end.
+    /// The next line of its log with these words in it.
+    pub(super) async fn says(&mut self, words: &str) -> String {
+        let mut line = String::new();
+        let read = async {
+            while !line.contains(words) {
+                line.clear();
+                assert_ne!(self.log.read_line(&mut line).await.unwrap(), 0, "it does not say {words:?}");
+            }
+        };
+        timeout(Duration::from_secs(30), read).await.unwrap_or_else(|_| panic!("it does not say {words:?}"));
+        line
+    }
+
+    /// Everything it wrote there since. Waits for its end.
     pub(super) async fn stderr(mut self) -> String {
         let mut text = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut text).await.unwrap();
+        self.log.read_to_string(&mut text).await.unwrap();
         text
     }
 }

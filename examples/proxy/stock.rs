@@ -1,0 +1,95 @@
+//! The pool with its keys: those of the store, and those that the options bring.
+
+use std::collections::HashMap;
+
+use key_commune::pool::{Builder, Commune, Key, KeyPool};
+use key_commune::provider::Provider;
+use key_commune::record::{Change, Record};
+use key_commune::store::Store;
+use tracing::info;
+
+use crate::Problem;
+use crate::cli::{Mode, Serve};
+use crate::keeping::Keeping;
+use crate::keys::{self, Entry};
+use crate::vault::{Opened, Safe, Vault};
+
+const NONE: &str = "there is no key; give some with --keys-file, --keys-env or --key, add some with `proxy keys import`, or --mode commune";
+
+pub(crate) async fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<(KeyPool, Option<Keeping>), Problem> {
+    let entries = keys::read(&options.keys, &options.allow_http)?;
+    let safe = options.store.safe()?;
+    let must_bring = mode == Mode::Private && safe.as_ref().is_none_or(|safe| !safe.path.exists());
+    if must_bring && entries.is_empty() {
+        return Err(NONE.into());
+    }
+    let builder = builder(options, mode, row);
+    let (pool, keeping) = match safe {
+        Some(safe) => kept(&safe, builder, entries).await?,
+        None => (build(builder.keys(entries.into_iter().map(Key::from)))?, None),
+    };
+    if mode == Mode::Private && pool.snapshot().members.is_empty() {
+        return Err(NONE.into());
+    }
+    keeping.iter().for_each(Keeping::tell);
+    Ok((pool, keeping))
+}
+
+async fn kept(safe: &Safe, builder: Builder, entries: Vec<Entry>) -> Result<(KeyPool, Option<Keeping>), Problem> {
+    let Opened { vault, made } = safe.open().await?;
+    if let Some(made) = made {
+        info!("{made}");
+    }
+    let pool = build(builder.pepper(vault.pepper()))?;
+    let new = new(&vault, pool.provider().name(), entries).await?;
+    let keeping = Keeping::open(&pool, vault).await?;
+    pool.extend(new).map_err(|error| error.to_string())?;
+    Ok((pool, Some(keeping)))
+}
+
+/// Those that the store does not have. What the store knows of the others stands, so it must know where they go.
+async fn new(vault: &Vault, provider: &str, entries: Vec<Entry>) -> Result<Vec<Key>, Problem> {
+    if entries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let loaded = vault.load().await.map_err(|error| error.to_string())?;
+    let records = loaded.changes.iter().filter_map(Change::record);
+    let known: HashMap<_, _> = records.map(|record| (record.id, record)).collect();
+    let mut new = Vec::new();
+    for entry in entries {
+        match known.get(&vault.pepper().id(provider, &entry.secret)) {
+            None => new.push(entry.into()),
+            Some(record) => check(record, &entry)?,
+        }
+    }
+    Ok(new)
+}
+
+fn check(record: &Record, entry: &Entry) -> Result<(), Problem> {
+    if record.origin == entry.origin {
+        return Ok(());
+    }
+    let key = entry.secret.masked();
+    Err(format!("the key {key} has another base URL in the store; `proxy keys remove` lets it come anew"))
+}
+
+fn build(builder: Builder) -> Result<KeyPool, Problem> {
+    builder.build().map_err(|error| error.to_string())
+}
+
+fn builder(options: &Serve, mode: Mode, row: Provider) -> Builder {
+    let builder = KeyPool::builder(row);
+    match mode {
+        Mode::Private => builder,
+        Mode::Commune => builder.commune(commune(options)).max_keys(options.max_keys as usize),
+    }
+}
+
+fn commune(options: &Serve) -> Commune {
+    let burst = options.burst.unwrap_or(1);
+    let mut rules = Commune::default();
+    if let Some(rate) = options.rate_per_caller {
+        rules = rules.rate(rate.burst(burst));
+    }
+    options.credit.map_or(rules.clone(), |credit| rules.credit(credit))
+}

@@ -1,0 +1,222 @@
+//! What the proxy has learned outlives it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::caller::get;
+use super::super::program::command;
+use super::super::{Provider, Proxy};
+use super::{ONE, TWO, Tool};
+
+/// These options, after those that say for whom.
+fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Command {
+    let upstream = format!("http://{}", provider.address);
+    let base = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--store", "sqlite:data/keys.db"];
+    let mut command = command(&base.into_iter().chain(options.split_whitespace()).collect::<Vec<_>>());
+    command.current_dir(&tool.folder).envs(tool.environment.iter().cloned());
+    command
+}
+
+async fn start(tool: &Tool, provider: &Provider, options: &str) -> Proxy {
+    Proxy::start(serve(tool, provider, options)).await
+}
+
+/// Its log.
+async fn stop(mut proxy: Proxy) -> String {
+    proxy.signal("TERM");
+    assert_eq!(proxy.ended().await.code(), Some(0));
+    proxy.stderr().await
+}
+
+async fn refused(tool: &Tool, provider: &Provider, options: &str) -> String {
+    let ended = tokio::time::timeout(Duration::from_secs(20), serve(tool, provider, options).output()).await;
+    let output = ended.expect("it serves").unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(!text.contains("sk-secret"), "{text}");
+    text
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_store_and_the_next_one_finds_its_keys_there() {
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let proxy = start(&tool, &provider, &format!("--key {ONE}")).await;
+    for _ in 0..3 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    let log = stop(proxy).await;
+    assert!(log.contains("made the database data/keys.db and the master key data/master.key"), "{log}");
+    let keys = tool.list().await;
+    assert_eq!(
+        (&keys[0]["calls"], &keys[0]["successes"], &keys[0]["provider"]),
+        (&3.into(), &3.into(), &"custom".into())
+    );
+    let proxy = start(&tool, &provider, "--mode private").await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    assert!(provider.seen().iter().all(|seen| seen.only("authorization") == format!("Bearer {ONE}")));
+    let log = stop(proxy).await;
+    assert!(log.contains("1 keys restored") && !log.contains("made"), "{log}");
+    assert_eq!(tool.list().await[0]["calls"], 4);
+    let proxy = start(&tool, &provider, &format!("--key {ONE} --key {TWO}")).await;
+    stop(proxy).await;
+    assert_eq!(tool.list().await.len(), 2, "only what is new was added");
+}
+
+#[tokio::test]
+async fn a_key_that_rests_rests_on() {
+    let (tool, provider) =
+        (Tool::with(&["sk-busy-0123456789abcdef label=busy", &format!("{ONE} label=one")]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    while !provider.seen().iter().any(|seen| seen.only("authorization").contains("busy")) {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    stop(proxy).await;
+    let busy = tool.key("busy").await;
+    assert_eq!((&busy["state"], &busy["throttles"]), (&"resting".into(), &1.into()));
+    let proxy = start(&tool, &provider, "--mode private").await;
+    for _ in 0..20 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    assert!(provider.seen().iter().all(|seen| !seen.only("authorization").contains("busy")));
+    stop(proxy).await;
+}
+
+#[tokio::test]
+async fn i01_a_key_goes_to_the_place_that_it_was_imported_with() {
+    let (provider, own) = (Provider::start(), Provider::start());
+    let tool = Tool::with(&[&format!("{ONE} label=one base_url=http://{}/deep", own.address)]).await;
+    let proxy = start(&tool, &provider, "--mode private").await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    stop(proxy).await;
+    assert_eq!(own.only().line, "GET /deep/v1/models");
+    assert!(provider.seen().is_empty());
+    let told = refused(&tool, &provider, &format!("--key {ONE}")).await;
+    assert!(told.contains("the key sk-s..6789 has another base URL in the store"), "{told}");
+}
+
+#[tokio::test]
+async fn i03_a_wrong_start_is_one_line_and_makes_nothing() {
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let told = refused(&tool, &provider, "--mode private").await;
+    assert!(told.contains("`proxy keys import`"), "{told}");
+    assert!(!tool.has("data"), "{told}");
+    tool.import(&format!("{ONE} label=one")).await;
+    std::fs::rename(tool.path("data/master.key"), tool.path("kept")).unwrap();
+    let told = refused(&tool, &provider, &format!("--key {TWO}")).await;
+    assert!(told.contains("is missing; there is no data/master.key") && told.contains("data/keys.db"), "{told}");
+    assert!(!tool.has("data/master.key"));
+    std::fs::rename(tool.path("kept"), tool.path("data/master.key")).unwrap();
+    tool.says(&format!("remove {}", tool.id("one").await)).await;
+    let told = refused(&tool, &provider, "--mode private").await;
+    assert!(told.contains("there is no key"), "{told}");
+}
+
+#[tokio::test]
+async fn a77_a_second_proxy_on_the_same_file_is_refused_and_the_tool_is_not() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    let told = refused(&tool, &provider, "--mode private").await;
+    assert!(told.contains("another proxy has data/keys.db open"), "{told}");
+    assert_eq!(tool.list().await.len(), 1);
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    stop(proxy).await;
+    stop(start(&tool, &provider, "--mode private").await).await;
+}
+
+#[tokio::test]
+async fn i12_a_store_that_is_held_up_holds_nobody_up_and_is_told() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    let mut proxy = start(&tool, &provider, "--mode private").await;
+    let other = rusqlite::Connection::open(tool.path("data/keys.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for _ in 0..10 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    let line = proxy.says("the store does not keep up with the pool").await;
+    assert!(line.contains("WARN") && line.contains("pending="), "{line}");
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    other.execute_batch("ROLLBACK").unwrap();
+    stop(proxy).await;
+    assert_eq!(tool.list().await[0]["calls"], 11);
+}
+
+#[tokio::test]
+async fn keys_of_another_provider_are_told_and_left_alone() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    tool.ends(0, "import - --provider openai", TWO).await;
+    let proxy = start(&tool, &provider, "--mode private").await;
+    let log = stop(proxy).await;
+    assert!(
+        log.contains("WARN") && log.contains("1 keys restored, 1 of other providers; they stay in the store"),
+        "{log}"
+    );
+    assert_eq!(tool.list().await.len(), 2);
+}
+
+/// How long a running proxy may take to hear of what the tool did.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Asks until the answer is the one that is awaited, for as long as it may take after the tool has ended.
+async fn soon(proxy: &Proxy, what: &str, mut is: impl FnMut(u16) -> bool) {
+    let asked = async { while !is(get(proxy.address, "/v1/models").await.status) {} };
+    tokio::time::timeout(SOON, asked).await.unwrap_or_else(|_| panic!("the proxy does not hear of {what}"));
+}
+
+#[tokio::test]
+async fn a_running_proxy_hears_of_what_the_tool_does() {
+    let (tool, provider) = (Tool::with(&[&format!("{ONE} label=one")]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    let id = tool.id("one").await;
+    for (command, status) in [
+        (format!("block {id} --for 1h"), 429),
+        (format!("unblock {id}"), 200),
+        (format!("disable {id}"), 503),
+        (format!("enable {id}"), 200),
+        (format!("remove {id}"), 503),
+    ] {
+        tool.says(&command).await;
+        soon(&proxy, &command, |found| found == status).await;
+    }
+    tool.import(&format!("{TWO} label=two")).await;
+    provider.seen();
+    soon(&proxy, "import", |found| found == 200).await;
+    assert_eq!(provider.seen().pop().unwrap().only("authorization"), format!("Bearer {TWO}"));
+    tool.import(&format!("{ONE} label=again")).await;
+    soon(&proxy, "a second import", |_| provider.seen().pop().unwrap().only("authorization").ends_with(ONE)).await;
+    stop(proxy).await;
+    let keys = tool.list().await;
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| key["calls"].as_u64() > Some(0) && key["state"] == "active"), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a44_the_master_key_changes_while_the_proxy_runs() {
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let proxy = start(&tool, &provider, &format!("--key {ONE} --key {TWO}")).await;
+    assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    // How many depends on what the proxy has written by now.
+    assert!(tool.says("rotate-master-key").await.contains(" by the master key "));
+    std::fs::remove_file(tool.path("data/master.key.old")).unwrap();
+    tool.import(&format!("{TWO}-3 label=three")).await;
+    soon(&proxy, "a key under the new master key", |_| {
+        provider.seen().iter().any(|seen| seen.only("authorization").ends_with("-3"))
+    })
+    .await;
+    let log = stop(proxy).await;
+    assert!(!log.contains("WARN"), "{log}");
+    let keys = tool.list().await;
+    assert_eq!(keys.len(), 3, "the last words of the proxy are sealed by the new key");
+    assert!(keys.iter().any(|key| key["label"] == "three" && key["calls"].as_u64() > Some(0)));
+}
+
+#[tokio::test]
+async fn what_is_kept_in_memory_leaves_nothing_behind() {
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let options = ["serve", "--listen", "127.0.0.1:0", "--upstream", &format!("http://{}", provider.address)];
+    let mut command = command(&[&options[..], &["--key", ONE, "--store", "memory"]].concat());
+    command.current_dir(&tool.folder);
+    stop(Proxy::start(command).await).await;
+    assert_eq!(Path::new(&tool.folder).read_dir().unwrap().count(), 0);
+}
