@@ -151,9 +151,9 @@ fn fault(path: &Path, error: &rusqlite::Error) -> StoreError {
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ErrorKind::ReadOnly,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged)
-        // Columns that are missing, or hold something else.
-        | Some(ErrorCode::Unknown) | None => ErrorKind::Damaged,
+        // The last one: tables or columns that are missing. Without a code, they hold something else.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged | ErrorCode::Unknown)
+        | None => ErrorKind::Damaged,
         _ => ErrorKind::Unavailable,
     };
     let what = code.map_or_else(|| "its tables are not as expected".to_owned(), |code| format!("{code:?}"));
