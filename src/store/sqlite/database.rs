@@ -84,7 +84,8 @@ impl Database {
 }
 
 fn header(connection: &Connection) -> rusqlite::Result<Option<Bytes>> {
-    let value = connection.query_row("SELECT value FROM header", [], |row| row.get::<_, Vec<u8>>(0));
+    let mut header = connection.prepare_cached("SELECT value FROM header")?;
+    let value = header.query_row([], |row| row.get::<_, Vec<u8>>(0));
     Ok(value.optional()?.map(Bytes::from))
 }
 
@@ -98,7 +99,7 @@ fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
 /// Days too long before the last one that anything was counted on: that is as much of a clock as a store has.
 fn forget_days(connection: &Connection, days: u64) -> rusqlite::Result<()> {
     let oldest = "DELETE FROM daily_stats WHERE date < (SELECT date(max(date), ?1) FROM daily_stats)";
-    connection.execute(oldest, [format!("-{days} days")])?;
+    connection.prepare_cached(oldest)?.execute([format!("-{days} days")])?;
     let oldest = "DELETE FROM usage WHERE day < (SELECT max(day) FROM usage) - ?1";
-    connection.execute(oldest, [i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
+    connection.prepare_cached(oldest)?.execute([i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
 }

@@ -117,6 +117,8 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
+    // All that are asked again and again: to prepare them costs more than to run them.
+    connection.set_prepared_statement_cache_capacity(32);
     // Pages. A page that many batches touch goes from the log into the database once.
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
     // KiB. Ids come in no order, so that every batch touches pages all over the file.
