@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::caller::get;
 use super::super::program::command;
+use super::super::provider::Reply;
 use super::super::{Provider, Proxy};
 use super::{ONE, TWO, Tool};
 
@@ -219,4 +220,23 @@ async fn what_is_kept_in_memory_leaves_nothing_behind() {
     command.current_dir(&tool.folder);
     stop(Proxy::start(command).await).await;
     assert_eq!(Path::new(&tool.folder).read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn tokens_and_dollars_are_in_the_database_by_model() {
+    let said = r#"{"model":"gpt-4o","usage":{"prompt_tokens":9,"completion_tokens":2,"cost":0.25}}"#;
+    let (tool, provider) = (Tool::new(), Provider::acting(move |_| Reply::new(200, said)));
+    let proxy = start(&tool, &provider, &format!("--key {ONE}")).await;
+    for _ in 0..2 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    stop(proxy).await;
+    let shell = rusqlite::Connection::open(tool.folder.join("data/keys.db")).unwrap();
+    let row = |sql: &str| {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        shell.query_row(sql, [], read).unwrap()
+    };
+    let expected: (String, i64, i64, f64) = ("gpt-4o".into(), 18, 4, 0.5);
+    assert_eq!(row("SELECT model, input_tokens, output_tokens, cost FROM usage"), expected);
+    assert_eq!(row("SELECT 'gpt-4o', input_tokens, output_tokens, cost FROM totals"), expected, "not only of late");
 }
