@@ -32,8 +32,8 @@ impl Keeping {
     /// What was found in the store.
     pub(crate) fn tell(&self) {
         let restored = self.keeper.restored();
-        if restored.foreign + restored.left_out + restored.unreadable > 0 {
-            warn!("{restored}; they stay in the store");
+        if restored.foreign + restored.left_out + restored.unreadable + restored.miscounted > 0 {
+            warn!("{restored}; what is not in use stays in the store");
         } else {
             info!("{restored}");
         }
