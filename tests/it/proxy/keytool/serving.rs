@@ -102,6 +102,10 @@ async fn i03_a_wrong_start_is_one_line_and_makes_nothing() {
     let told = refused(&tool, &provider, "--mode private").await;
     assert!(told.contains("`proxy keys import`"), "{told}");
     assert!(!tool.has("data"), "{told}");
+    let other = Tool::new();
+    other.ends(0, "import - --provider openai", ONE).await;
+    let told = refused(&other, &provider, "--mode private").await;
+    assert!(told.contains("0 keys restored, 1 of other providers; there is no key"), "{told}");
     tool.import(&format!("{ONE} label=one")).await;
     std::fs::rename(tool.path("data/master.key"), tool.path("kept")).unwrap();
     let told = refused(&tool, &provider, &format!("--key {TWO}")).await;
@@ -149,7 +153,8 @@ async fn keys_of_another_provider_are_told_and_left_alone() {
     let proxy = start(&tool, &provider, "--mode private").await;
     let log = stop(proxy).await;
     assert!(
-        log.contains("WARN") && log.contains("1 keys restored, 1 of other providers; they stay in the store"),
+        log.contains("WARN")
+            && log.contains("1 keys restored, 1 of other providers; what is not in use stays in the store"),
         "{log}"
     );
     assert_eq!(tool.list().await.len(), 2);
