@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use super::super::caller::get;
 use super::super::program::command;
 use super::super::provider::Reply;
@@ -158,6 +160,21 @@ async fn keys_of_another_provider_are_told_and_left_alone() {
         "{log}"
     );
     assert_eq!(tool.list().await.len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_reads_the_log_may_hang_up() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut proxy = serve(&tool, &provider, "--mode private");
+    let mut proxy = proxy.env("RUST_LOG", "proxy=debug").stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(proxy.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().expect("it serves");
+    let address = line.rsplit('/').next().unwrap().parse().unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(address, "/v1/models").await.status, 200);
+    }
 }
 
 /// How long a running proxy may take to hear of what the tool did.
