@@ -39,6 +39,12 @@ impl Keeping {
         }
     }
 
+    /// What was found in the store and is of no use, if there is anything.
+    pub(crate) fn left_over(&self) -> Option<String> {
+        let restored = self.keeper.restored();
+        (restored.foreign + restored.left_out + restored.unreadable > 0).then(|| restored.to_string())
+    }
+
     /// Warns while the store does not keep up. Never ends.
     pub(crate) async fn watch(&self) {
         let (mut said, mut unreadable) = (None::<Instant>, 0);

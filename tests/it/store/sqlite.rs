@@ -80,6 +80,36 @@ async fn one_store_at_a_time_has_a_file() {
     assert!(SqliteStore::open(folder.file()).is_ok());
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn i13_nothing_is_acknowledged_that_goes_to_a_file_which_is_gone() {
+    let folder = filled(1).await;
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let kept = folder.path().join("kept.db");
+    std::fs::rename(folder.file(), &kept).unwrap();
+    let error = store.write(vec![record(2).into()]).await.unwrap_err();
+    assert!(error.to_string().contains("keys.db: it was removed or replaced"), "{error}");
+    std::fs::copy(&kept, folder.file()).unwrap();
+    assert_eq!(store.write(vec![record(2).into()]).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    std::fs::rename(&kept, folder.file()).unwrap();
+    store.write(vec![record(2).into()]).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_leads_to_the_file_and_to_its_lock() {
+    let folder = filled(1).await;
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(folder.file(), &link).unwrap();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    assert_eq!(SqliteStore::open(&link).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(SqliteStore::open_beside(&link).unwrap().load().await.unwrap().changes.len(), 1);
+    drop(store);
+    std::fs::remove_file(folder.file()).unwrap();
+    assert_eq!(SqliteStore::open(&link).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(link.is_symlink() && !folder.file().exists(), "nothing is made in the place of the link");
+}
+
 #[tokio::test]
 async fn two_stores_that_share_a_file_merge_what_they_write() {
     let folder = Folder::new();

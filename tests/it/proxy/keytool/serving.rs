@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use super::super::caller::get;
 use super::super::program::command;
 use super::super::provider::Reply;
@@ -102,6 +104,10 @@ async fn i03_a_wrong_start_is_one_line_and_makes_nothing() {
     let told = refused(&tool, &provider, "--mode private").await;
     assert!(told.contains("`proxy keys import`"), "{told}");
     assert!(!tool.has("data"), "{told}");
+    let other = Tool::new();
+    other.ends(0, "import - --provider openai", ONE).await;
+    let told = refused(&other, &provider, "--mode private").await;
+    assert!(told.contains("0 keys restored, 1 of other providers; there is no key"), "{told}");
     tool.import(&format!("{ONE} label=one")).await;
     std::fs::rename(tool.path("data/master.key"), tool.path("kept")).unwrap();
     let told = refused(&tool, &provider, &format!("--key {TWO}")).await;
@@ -149,10 +155,26 @@ async fn keys_of_another_provider_are_told_and_left_alone() {
     let proxy = start(&tool, &provider, "--mode private").await;
     let log = stop(proxy).await;
     assert!(
-        log.contains("WARN") && log.contains("1 keys restored, 1 of other providers; they stay in the store"),
+        log.contains("WARN")
+            && log.contains("1 keys restored, 1 of other providers; what is not in use stays in the store"),
         "{log}"
     );
     assert_eq!(tool.list().await.len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_reads_the_log_may_hang_up() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut proxy = serve(&tool, &provider, "--mode private");
+    let mut proxy = proxy.env("RUST_LOG", "proxy=debug").stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(proxy.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().expect("it serves");
+    let address = line.rsplit('/').next().unwrap().parse().unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(address, "/v1/models").await.status, 200);
+    }
 }
 
 /// How long a running proxy may take to hear of what the tool did.
