@@ -52,7 +52,7 @@ struct Shared {
     token: String,
     via: HeaderValue,
     census: Census,
-    proxies: Proxies,
+    proxies: Option<Proxies>,
 }
 
 impl Plane {
@@ -77,8 +77,8 @@ impl Service<Request<Incoming>> for Seat {
     type Future = Answering;
 
     fn call(&self, mut request: Request<Incoming>) -> Answering {
-        if self.shared.pool.is_commune() {
-            let client = self.shared.proxies.client(self.peer, request.headers());
+        if let Some(proxies) = &self.shared.proxies {
+            let client = proxies.client(self.peer, request.headers());
             request.extensions_mut().insert(Subnet::from(client));
         }
         let told = enabled!(Level::DEBUG).then(|| Box::new(Told::new(&request)));

@@ -21,7 +21,8 @@ pub(crate) struct Settings {
     pub(crate) layer: KeyCommuneLayer,
     pub(crate) tls: ClientConfig,
     pub(crate) timeouts: Timeouts,
-    pub(crate) proxies: Proxies,
+    /// Who may say where callers come from, if anybody wants to know.
+    pub(crate) proxies: Option<Proxies>,
     /// What keeps the pool in a store, if anything does.
     pub(crate) keeping: Option<Keeping>,
 }
@@ -55,7 +56,8 @@ impl Settings {
         }
         // What nobody keeps need not be counted.
         settings.layer = settings.layer.usage(keeping.is_some());
-        settings.proxies = options.trusted_proxy.iter().copied().collect();
+        let told = keeping.is_some() || mode == Mode::Commune;
+        settings.proxies = told.then(|| options.trusted_proxy.iter().copied().collect());
         settings.keeping = keeping;
         Ok(settings)
     }
@@ -73,8 +75,8 @@ impl Settings {
         let (door, tls, timeouts) = rest;
         let layer = KeyCommuneLayer::new(pool.clone()).rebase().scrub().max_wait(max_wait);
         let layer = layer.never_sent(failure::was_never_sent);
-        let proxies = Proxies::default();
-        Self { listen: common.listen, drain: common.drain, door, pool, layer, tls, timeouts, proxies, keeping: None }
+        let (listen, drain) = (common.listen, common.drain);
+        Self { listen, drain, door, pool, layer, tls, timeouts, proxies: None, keeping: None }
     }
 }
 

@@ -43,7 +43,7 @@ impl From<&Counted> for Tally {
     fn from(counted: &Counted) -> Self {
         let &Counted { total, day, last_success, last_client, .. } = counted;
         let today = Counts::from_all(counted.today.map(u64::from));
-        Self { total, today, day, last_success, last_client, ..Self::default() }
+        Self { total, day, today, last_success, last_client, ..Self::default() }
     }
 }
 
@@ -100,7 +100,11 @@ impl Cell {
             record.tallies.of(replica).filter(|_| !self.history.told && record.generation == self.history.generation);
         if let Some(past) = past {
             self.member.resume(&past, now);
-            self.spending = self.spending.take().or_else(|| Spending::remembered(past.spent, &record.usage, replica));
+            let spent = Spending::remembered(past.spent, &record.usage, replica);
+            self.spending = match (self.spending.take(), spent) {
+                (Some(own), Some(spent)) => Some(Box::new(own.after(*spent))),
+                (own, spent) => own.or(spent),
+            };
             self.history.tally = Some(Box::new(past.and(self.history.tally()).into()));
         }
         self.history.told = true;

@@ -43,6 +43,17 @@ impl Spending {
         is_any.then(|| Box::new(Self { day: usage.day(), models, total }))
     }
 
+    /// The same on top of what is remembered, which is heard of only now.
+    pub(super) fn after(mut self, past: Self) -> Self {
+        self.total = self.total.plus(past.total);
+        for (model, spent) in past.models.into_iter().filter(|_| past.day == self.day) {
+            let model = self.place(model);
+            let own = self.models.entry(model).or_default();
+            *own = own.plus(spent);
+        }
+        self
+    }
+
     fn note(&mut self, usage: &Usage, now: Timestamp) {
         if self.day < now.day() {
             (self.day, self.models) = (now.day(), BTreeMap::new());

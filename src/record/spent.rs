@@ -27,7 +27,12 @@ impl Spent {
     pub(crate) fn and(self, usage: &Usage) -> Self {
         let cost = usage.cost.unwrap_or_default();
         let one = Self { calls: 1, input: usage.input, output: usage.output, cached: usage.cached, cost };
-        self.each(one, u64::saturating_add)
+        self.plus(one)
+    }
+
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        self.each(other, u64::saturating_add)
     }
 
     pub(super) fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {

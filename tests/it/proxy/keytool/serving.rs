@@ -261,4 +261,6 @@ async fn tokens_and_dollars_are_in_the_database_by_model() {
     let expected: (String, i64, i64, f64) = ("gpt-4o".into(), 18, 4, 0.5);
     assert_eq!(row("SELECT model, input_tokens, output_tokens, cost FROM usage"), expected);
     assert_eq!(row("SELECT 'gpt-4o', input_tokens, output_tokens, cost FROM totals"), expected, "not only of late");
+    let client = "SELECT last_client_subnet, call_count, success_count, 0.5 FROM daily_stats";
+    assert_eq!(row(client), ("127.0.0.0/24".into(), 2, 2, 0.5), "and where callers come from");
 }
