@@ -224,6 +224,8 @@ pub(super) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     /// A `Cow` alone is never borrowed.
     #[derive(Deserialize)]
     struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
+    // An error would be a box.
+    let raw = raw.starts_with(b"\"").then_some(raw)?;
     serde_json::from_slice::<Unescaped<'_>>(raw).ok().map(|text| text.0)
 }
 
