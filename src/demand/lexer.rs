@@ -9,24 +9,27 @@ use bufjson::lexical::{Analyzer, Content, Error, ErrorKind, Token, Unescaped, un
 pub(super) struct Lexer<'b> {
     machine: Machine<&'b [u8]>,
     text: &'b [u8],
+    /// Where the last word begins, and how long it is.
     start: Pos,
-    word: Result<Word<'b>, NotAWord>,
+    length: usize,
+    is_escaped: bool,
+    error: Option<NotAWord>,
 }
 
 impl<'b> Lexer<'b> {
     pub(super) fn new(text: &'b [u8]) -> Self {
-        Self { machine: Machine::new(text), text, start: Pos::default(), word: Ok(Word::default()) }
+        let machine = Machine::new(text);
+        Self { machine, text, start: Pos::default(), length: 0, is_escaped: false, error: None }
     }
 
     fn keep(&mut self, token: Token, is_escaped: bool, length: usize) -> Token {
-        let text = self.text.get(self.start.offset..self.start.offset + length).unwrap_or_default();
-        self.word = Ok(Word { text, is_escaped });
+        (self.is_escaped, self.length) = (is_escaped, length);
         token
     }
 
     fn fail(&mut self) -> Token {
         let kind = self.machine.err_kind().unwrap_or(ErrorKind::UnexpectedEof(Token::Err));
-        self.word = Err(NotAWord { kind, at: *self.machine.pos() });
+        self.error = Some(NotAWord { kind, at: *self.machine.pos() });
         Token::Err
     }
 }
@@ -35,8 +38,9 @@ impl<'b> Analyzer for Lexer<'b> {
     type Content = Word<'b>;
     type Error = NotAWord;
 
+    #[inline]
     fn next(&mut self) -> Token {
-        if self.word.is_err() {
+        if self.error.is_some() {
             return Token::Err;
         }
         self.start = *self.machine.pos();
@@ -53,15 +57,16 @@ impl<'b> Analyzer for Lexer<'b> {
     }
 
     fn try_content(&self) -> Result<Word<'b>, NotAWord> {
-        self.word
+        let text = self.text.get(self.start.offset..self.start.offset + self.length).unwrap_or_default();
+        self.error.map_or(Ok(Word { text, is_escaped: self.is_escaped }), Err)
     }
 }
 
 /// A word as it is written.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Word<'b> {
     pub(super) text: &'b [u8],
-    pub(super) is_escaped: bool,
+    is_escaped: bool,
 }
 
 impl Content for Word<'_> {

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::place::{may_have_json, model_in_path, parameter};
 use super::said::{Said, id};
-use super::source::{Name, Source};
+use super::source::Source;
 use super::{Demand, Inspect, Inspection};
 
 /// Finds the model, the session and the preceding response of a request, wherever clients name them:
@@ -115,18 +115,25 @@ impl Routing {
     /// Whether a source in the body comes before any in the head that names a session.
     fn needs_body_for_session(&self, head: &Parts) -> bool {
         let nothing = Said::default();
-        let named =
-            self.sessions.iter().find(|source| !source.is_in_head() || source.find(head, &nothing, None).is_some());
-        named.is_some_and(|source| !source.is_in_head())
+        let names = |source: &&Source| !source.is_in_head() || source.find(head, &nothing, None).is_some();
+        self.sessions.iter().find(names).is_some_and(|source| !source.is_in_head())
     }
 
     fn demand(&self, head: &Parts, said: &Said<'_>) -> Demand {
         let model = model(head, said);
         let session = self.sessions.iter().find_map(|source| source.find(head, said, model.as_deref()));
         let previous = id(said.previous_response).filter(|_| self.previous_responses);
-        let demand = model.filter(|_| self.models).map_or_else(Demand::default, |name| Demand::default().model(&name));
-        let demand = previous.into_iter().fold(demand, |demand, id| demand.previous_response(&id));
-        session.into_iter().fold(demand, |demand, name| Name::add_to(name, demand))
+        let mut demand = Demand::default();
+        if let Some(name) = model.filter(|_| self.models) {
+            demand = demand.model(&name);
+        }
+        if let Some(id) = previous {
+            demand = demand.previous_response(&id);
+        }
+        match session {
+            Some(name) => name.add_to(demand),
+            None => demand,
+        }
     }
 }
 

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 
 use bufjson::lexical::Token;
 use bufjson::syntax::Parser;
-use serde::Deserialize;
 
 use super::Demand;
 use super::lexer::Lexer;
@@ -221,12 +220,11 @@ fn text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 
 /// A string of any length, unescaped.
 pub(super) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    /// A `Cow` alone is never borrowed.
-    #[derive(Deserialize)]
-    struct Unescaped<'a>(#[serde(borrow)] Cow<'a, str>);
-    // An error would be a box.
-    let raw = raw.starts_with(b"\"").then_some(raw)?;
-    serde_json::from_slice::<Unescaped<'_>>(raw).ok().map(|text| text.0)
+    let quoted = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    if quoted.contains(&b'\\') {
+        return serde_json::from_slice(raw).ok().map(Cow::Owned);
+    }
+    str::from_utf8(quoted).ok().map(Cow::Borrowed)
 }
 
 /// Of a text that counts, if each of its bytes is escaped.
