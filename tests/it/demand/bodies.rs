@@ -94,8 +94,15 @@ fn attack_59_json_bombs_find_what_is_there_or_nothing() {
     }
 }
 
-/// What a reader of a whole tree finds: the model, the response before, and the session, or that the prompt stands for it.
-fn expected(tree: &Value) -> (Option<&str>, Option<&str>, Option<Option<&str>>) {
+enum Session<'t> {
+    Named(&'t str),
+    /// The prompt stands for its name.
+    Prompted,
+    None,
+}
+
+/// What a reader of a whole tree finds: the model, the response before, and the session.
+fn expected(tree: &Value) -> (Option<&str>, Option<&str>, Session<'_>) {
     let messages = || tree["messages"].as_array().into_iter().flatten();
     let instructs = |message: &&Value| message["role"] == "system" || message["role"] == "developer";
     let mut prompts =
@@ -107,7 +114,7 @@ fn expected(tree: &Value) -> (Option<&str>, Option<&str>, Option<Option<&str>>) 
         .or_else(|| named(&tree["prompt_cache_key"]))
         .or_else(|| named(&tree["metadata"]["user_id"]))
         .or_else(|| named(&tree["user"]));
-    let session = session.map(Some).or_else(|| is_prompted.then_some(None));
+    let session = session.map_or(if is_prompted { Session::Prompted } else { Session::None }, Session::Named);
     (named(&tree["model"]), named(&tree["previous_response_id"]), session)
 }
 
@@ -136,8 +143,9 @@ fn assert_read(body: &[u8]) -> Result<(), TestCaseError> {
             let (model, previous, session) = expected(&tree);
             prop_assert_eq!((demand.model_name(), demand.previous_response_id()), (model, previous), "{}", shown);
             match session {
-                Some(None) => prop_assert_eq!(demand.session_id().map(str::len), Some(32), "{}", shown),
-                named => prop_assert_eq!(demand.session_id(), named.flatten(), "{}", shown),
+                Session::Prompted => prop_assert_eq!(demand.session_id().map(str::len), Some(32), "{}", shown),
+                Session::Named(name) => prop_assert_eq!(demand.session_id(), Some(name), "{}", shown),
+                Session::None => prop_assert_eq!(demand.session_id(), None, "{}", shown),
             }
         }
         // A tree holds no number that is none of its own.

@@ -7,7 +7,7 @@ mod sessions;
 
 use http::request::Builder;
 use http::{HeaderName, Request};
-use key_commune::demand::{Demand, Inspect, Inspection, Routing};
+use key_commune::demand::{Demand, Inspect, Inspection, Routing, Source};
 
 /// Asks as the service does: what is asked for, and whether it took the body to know.
 fn ask(routing: &Routing, request: Request<&[u8]>) -> (Demand, bool) {
@@ -120,6 +120,9 @@ fn a_body_is_asked_for_only_where_it_can_matter() {
     assert!(needs(&by_header, post("/")));
     assert!(!needs(&by_header, post("/").header(header, "c-1")));
     assert!(needs(&by_header, post("/?session_id=q")), "what the body says comes first");
+    let by_query = by_header.sessions([Source::Query, Source::Id]);
+    assert!(needs(&by_query, post("/")));
+    assert!(!needs(&by_query, post("/?session_id=q")));
 }
 
 #[test]

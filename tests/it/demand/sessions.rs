@@ -107,6 +107,7 @@ fn what_names_no_session_is_told_apart_by_model_and_instructions() {
             0,
             r#"{"model":"m","messages":[{"role":"syst\u0065m","content":"be brief"},{"role":"system","content":"x"}]}"#,
         ),
+        (0, r#"{"model":"m","messages":[{"role":"system","content":null},{"role":"system","content":"be brief"}]}"#),
         (6, r#"{"model":"m","system":"you","instructions":"they"}"#),
         (7, r#"{"model":"m","system":"","instructions":"they"}"#),
         (8, r#"{"model":"m","system_instruction":{"parts":[{"text":"we"}]}}"#),
@@ -116,7 +117,11 @@ fn what_names_no_session_is_told_apart_by_model_and_instructions() {
     }
     let in_path = post("/models/m:x").body(br#"{"system":"you"}"#.as_slice()).unwrap();
     assert_eq!(ask(&Routing::new(), in_path).0.session_id(), Some(&*named[6]));
-    // Nothing but a model is no session, or one key would serve all.
+}
+
+/// Or one key would serve all.
+#[test]
+fn a_model_alone_is_no_session() {
     for body in [
         r#"{"model":"m"}"#,
         r#"{"model":"m","system":null,"instructions":7}"#,
