@@ -3,6 +3,7 @@
 pub mod json;
 mod lexer;
 mod place;
+mod reader;
 mod routing;
 mod said;
 mod source;

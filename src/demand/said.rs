@@ -8,13 +8,9 @@
 use std::borrow::Cow;
 
 use bufjson::lexical::Token;
-use bufjson::syntax::Parser;
 
 use super::Demand;
-use super::lexer::Lexer;
-
-/// A value as it is written; empty if there is none.
-pub(super) type Raw<'b> = &'b [u8];
+use super::reader::{Raw, Reader, short};
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said<'b> {
@@ -85,7 +81,7 @@ impl<'b> Messages<'b> {
     fn add(&mut self, message: &Message<'b>) {
         let sessions = [self.session, message.custom.session, message.metadata.session];
         self.session = sessions.into_iter().find(|session| id(session).is_some()).unwrap_or_default();
-        let same = match text(message.role).as_deref() {
+        let same = match short(message.role).as_deref() {
             Some("system") => &mut self.system,
             Some("developer") => &mut self.developer,
             _ => return,
@@ -96,17 +92,7 @@ impl<'b> Messages<'b> {
     }
 }
 
-/// Reads one value after the other. `None` is a body that is not JSON, or too deep.
-struct Reader<'b> {
-    parser: Parser<Lexer<'b>>,
-    body: &'b [u8],
-}
-
 impl<'b> Reader<'b> {
-    fn new(body: &'b [u8]) -> Self {
-        Self { parser: Parser::new(Lexer::new(body)), body }
-    }
-
     fn said(&mut self) -> Option<Said<'b>> {
         let mut said = Said::default();
         self.object(|reader, name| {
@@ -163,44 +149,6 @@ impl<'b> Reader<'b> {
         })?;
         Some(message)
     }
-
-    /// The next value's members, if it is an object: `member` reads the value of each.
-    fn object(&mut self, member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
-        match self.next()? {
-            Token::ObjBegin => self.members(member),
-            other => self.pass(other),
-        }
-    }
-
-    /// The members of the object that has just begun.
-    fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
-        while self.next()? != Token::ObjEnd {
-            let name = text(self.parser.content().text).unwrap_or_default();
-            member(self, &name)?;
-        }
-        Some(())
-    }
-
-    /// The next value, whatever it is.
-    fn value(&mut self) -> Option<Raw<'b>> {
-        let token = self.next()?;
-        let start = self.parser.pos().offset;
-        self.pass(token)?;
-        let end = self.parser.pos().offset + self.parser.content().text.len();
-        self.body.get(start..end)
-    }
-
-    /// Goes to the end of the value that has begun with this token.
-    fn pass(&mut self, opened: Token) -> Option<()> {
-        match opened {
-            Token::ObjBegin | Token::ArrBegin => (self.parser.next_end() != Token::Err).then_some(()),
-            _ => Some(()),
-        }
-    }
-
-    fn next(&mut self) -> Option<Token> {
-        Some(self.parser.next_meaningful()).filter(|token| *token != Token::Err)
-    }
 }
 
 /// Whether a value can be an instruction: a string, an array or an object, and not an empty one.
@@ -210,22 +158,5 @@ pub(super) fn is_prompt(raw: Raw<'_>) -> bool {
 
 /// A string that can be the name of a model or a session.
 pub(super) fn id(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    text(raw).filter(|text| Demand::is_name(text))
+    short(raw).filter(|text| Demand::is_name(text))
 }
-
-/// A string, unescaped; nothing if it is longer than any that counts.
-fn text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    (raw.len() <= LONGEST).then(|| unescaped(raw))?
-}
-
-/// A string of any length, unescaped.
-pub(super) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    let quoted = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    if quoted.contains(&b'\\') {
-        return serde_json::from_slice(raw).ok().map(Cow::Owned);
-    }
-    str::from_utf8(quoted).ok().map(Cow::Borrowed)
-}
-
-/// Of a text that counts, if each of its bytes is escaped.
-const LONGEST: usize = 6 * Demand::MAX_LEN + 2;

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::Demand;
 use super::place::parameter;
-use super::said::{Raw, Said, id, is_prompt, unescaped};
+use super::reader::{Raw, unescaped};
+use super::said::{Said, id, is_prompt};
 
 /// Something that a request is taken to name its session with.
 #[derive(Clone, Debug, PartialEq, Eq)]
