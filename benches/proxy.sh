@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # CPU per request of the proxy example, beside nginx with one worker that does the same header swap: 64 connections, kept
-# alive on both sides, a small JSON POST, scrubbing on (nginx has nothing of the kind). Rounds alternate, and the ratio of
-# each pair is printed, because machines drift.
+# alive on both sides, a small JSON POST, scrubbing on (nginx has nothing of the kind). The proxy runs twice, with its keys
+# in memory and in a SQLite database. Rounds alternate, and ratios are printed, because machines drift.
 #
 #     benches/proxy.sh [ROUNDS] [SECONDS]
 #
@@ -38,10 +38,18 @@ nginx_conf provider 'listen 127.0.0.1:18081; location / { default_type applicati
 nginx_conf swap 'listen 127.0.0.1:18082; location / { proxy_pass http://provider; proxy_http_version 1.1;
     proxy_set_header Connection ""; proxy_set_header Host 127.0.0.1:18081;
     proxy_set_header Authorization "Bearer sk-bench-0123456789abcdefghijklmnop"; }'
-target/release/examples/proxy serve --upstream http://127.0.0.1:18081 --listen 127.0.0.1:18083 \
-    --key sk-bench-0123456789abcdefghijklmnop --key sk-bench-abcdefghijklmnop0123456789 >"$work/proxy.out" 2>&1 &
-pids+=($!)
-proxy=$!
+
+# $1: port, $2: store. Sets `started`.
+start() {
+    target/release/examples/proxy serve --upstream http://127.0.0.1:18081 --listen "127.0.0.1:$1" --store "$2" \
+        --key sk-bench-0123456789abcdefghijklmnop --key sk-bench-abcdefghijklmnop0123456789 >"$work/$1.out" 2>&1 &
+    pids+=($!)
+    started=$!
+}
+start 18083 memory
+proxy=$started
+start 18084 "sqlite:$work/data/keys.db"
+kept=$started
 
 cat >"$work/post.lua" <<'LUA'
 wrk.method = "POST"
@@ -55,24 +63,34 @@ LUA
 # CPU clock ticks (user and system) of a process.
 ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 
-# $1: port, $2: pid. Prints microseconds of CPU per request.
+# $1: port, $2: pid. Prints microseconds of CPU per request, and of the median request's time.
 measure() {
-    local before after requests
+    local before after requests median
     before=$(ticks "$2")
-    requests=$(wrk -t1 -c64 -d"${seconds}s" -s "$work/post.lua" "http://127.0.0.1:$1/v1/chat/completions" |
-        awk '/requests in/ { print $1 } /Non-2xx/ { exit 1 }')
+    read -r median requests < <(wrk -t1 -c64 -d"${seconds}s" --latency -s "$work/post.lua" \
+        "http://127.0.0.1:$1/v1/chat/completions" | awk '
+            $1 == "50%" { median = $2 * ($2 ~ /us$/ ? 1 : $2 ~ /ms$/ ? 1e3 : 1e6) }
+            /requests in/ { requests = $1 } /Non-2xx/ { exit 1 } END { print median, requests }')
     after=$(ticks "$2")
-    awk -v t=$((after - before)) -v hz="$(getconf CLK_TCK)" -v n="$requests" 'BEGIN { printf "%.2f", t / hz * 1e6 / n }'
+    awk -v t=$((after - before)) -v hz="$(getconf CLK_TCK)" -v n="$requests" -v m="$median" \
+        'BEGIN { printf "%.2f %d\n", t / hz * 1e6 / n, m }'
 }
+
+# $1: column. Prints its median.
+median() { awk -v c="$1" '{ print $c }' "$work/rounds" | sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
 
 sleep 1
 worker=$(pgrep -P "$(cat "$work/swap.pid")")
 measure 18082 "$worker" >/dev/null
 measure 18083 "$proxy" >/dev/null
+measure 18084 "$kept" >/dev/null
+echo 'CPU per request in us: nginx, proxy in memory, proxy in SQLite; their medians of time in us; ratios: memory to nginx, SQLite to memory, and of times'
 for ((round = 1; round <= rounds; round++)); do
-    nginx=$(measure 18082 "$worker")
-    ours=$(measure 18083 "$proxy")
-    awk -v r="$round" -v n="$nginx" -v o="$ours" 'BEGIN { printf "%d: nginx %.2f us, proxy %.2f us of CPU per request, ratio %.2f\n", r, n, o, o / n }'
+    read -r nginx nginx_time < <(measure 18082 "$worker")
+    read -r ours time < <(measure 18083 "$proxy")
+    read -r sqlite sqlite_time < <(measure 18084 "$kept")
+    awk -v n="$nginx" -v o="$ours" -v s="$sqlite" -v nt="$nginx_time" -v t="$time" -v st="$sqlite_time" \
+        'BEGIN { printf "%.2f %.2f %.2f  %d %d %d  %.2f %.2f %.2f\n", n, o, s, nt, t, st, o / n, s / o, st / t }'
 done | tee "$work/rounds"
-awk '{ print $NF }' "$work/rounds" | sort -n | awk '{ a[NR] = $1 } END { print "median ratio " a[int((NR + 1) / 2)] }'
+echo "medians: proxy to nginx $(median 7); SQLite to memory $(median 8) of CPU, $(median 9) of the median request's time"
 awk '/VmRSS/ { print "proxy memory after the load: " $2 " KiB" }' "/proc/$proxy/status"

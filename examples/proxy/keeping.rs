@@ -32,11 +32,17 @@ impl Keeping {
     /// What was found in the store.
     pub(crate) fn tell(&self) {
         let restored = self.keeper.restored();
-        if restored.foreign + restored.left_out + restored.unreadable > 0 {
-            warn!("{restored}; they stay in the store");
+        if restored.foreign + restored.left_out + restored.unreadable + restored.miscounted > 0 {
+            warn!("{restored}; what is not in use stays in the store");
         } else {
             info!("{restored}");
         }
+    }
+
+    /// What was found in the store and is of no use, if there is anything.
+    pub(crate) fn left_over(&self) -> Option<String> {
+        let restored = self.keeper.restored();
+        (restored.foreign + restored.left_out + restored.unreadable > 0).then(|| restored.to_string())
     }
 
     /// Warns while the store does not keep up. Never ends.

@@ -88,6 +88,8 @@ pub(crate) struct Entry {
 impl Entry {
     /// `KEY [label=NAME] [base_url=URL]`, or `None` of a comment or a blank line.
     pub(crate) fn read(line: &[u8], allow_http: &[String]) -> Result<Option<Self>, Problem> {
+        // Some editors begin a file with a byte order mark.
+        let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
         let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
         let Some(text) = words.next() else { return Ok(None) };

@@ -16,6 +16,8 @@ pub(crate) fn start(format: LogFormat) -> Result<(), Problem> {
     let wanted = if wanted.is_empty() { "info" } else { &wanted };
     let filter = EnvFilter::try_new(wanted).map_err(|error| format!("RUST_LOG: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // To say that nobody reads, or that a disk is full, it would write there too, and panic.
+    let builder = builder.log_internal_errors(false);
     match format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

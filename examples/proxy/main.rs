@@ -46,6 +46,8 @@ mod upstream;
 mod vault;
 mod wire;
 
+use std::fmt::Display;
+use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
@@ -72,8 +74,13 @@ fn main() -> ExitCode {
 }
 
 fn refuse(problem: &str) -> ExitCode {
-    eprintln!("proxy: {problem}");
+    say(problem);
     ExitCode::from(MISUSED)
+}
+
+/// A line on stderr, if anybody still reads there.
+fn say(text: impl Display) {
+    let _ = writeln!(stderr(), "proxy: {text}");
 }
 
 fn run(command: Command) -> Result<ExitCode, Problem> {

@@ -103,7 +103,9 @@ pub(crate) fn last(path: &Path) -> PathBuf {
 
 /// Puts the next key in the place of the present one, which is kept. There always is one in its place.
 pub(crate) fn advance(path: &Path) -> Result<(), Problem> {
-    let advanced = fs::copy(path, last(path))
+    // Somebody else may have done it at the same moment: then the present key is not the one before.
+    let advanced = fs::metadata(next(path))
+        .and_then(|_| fs::copy(path, last(path)))
         .and_then(|_| File::open(last(path))?.sync_all())
         .and_then(|()| fs::rename(next(path), path))
         .and_then(|()| sync_folder(path));

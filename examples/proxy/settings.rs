@@ -53,6 +53,8 @@ impl Settings {
         if let Some(rules) = rules {
             settings.layer = settings.layer.inspect(rules);
         }
+        // What nobody keeps need not be counted.
+        settings.layer = settings.layer.usage(keeping.is_some());
         settings.proxies = options.trusted_proxy.iter().copied().collect();
         settings.keeping = keeping;
         Ok(settings)

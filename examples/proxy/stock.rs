@@ -29,7 +29,10 @@ pub(crate) async fn pool(options: &Serve, mode: Mode, row: Provider) -> Result<(
         None => (build(builder.keys(entries.into_iter().map(Key::from)))?, None),
     };
     if mode == Mode::Private && pool.snapshot().members.is_empty() {
-        return Err(NONE.into());
+        return Err(keeping
+            .as_ref()
+            .and_then(Keeping::left_over)
+            .map_or(NONE.into(), |left| format!("{left}; {NONE}")));
     }
     keeping.iter().for_each(Keeping::tell);
     Ok((pool, keeping))

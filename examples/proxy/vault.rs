@@ -37,7 +37,7 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(path) if !["", ":memory:"].contains(&path) => Ok(Self::Sqlite(path.into())),
             None if text == "memory" => Ok(Self::Memory),
             _ => Err("it is sqlite:PATH or memory"),
         }
@@ -71,7 +71,10 @@ impl Safe {
         self.master.ring()?;
         make_folder(&self.path)?;
         let is_new = !self.path.exists();
-        let taken = || format!("another proxy has {} open; give this one another --store", self.path.display());
+        let taken = || {
+            let path = self.path.display();
+            format!("another proxy has {path} open, or another program has locked it; give this one another --store")
+        };
         let store = SqliteStore::open(&self.path);
         let told = |error: StoreError| if error.kind() == ErrorKind::Locked { taken() } else { error.to_string() };
         self.unlock(store.map_err(told)?, is_new).await

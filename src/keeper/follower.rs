@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::calm::calm;
 use super::status::Book;
 use crate::pool::KeyPool;
 use crate::store::Watch;
@@ -17,7 +18,7 @@ const AT_ONCE: usize = 1_024;
 
 pub(super) async fn follow(pool: KeyPool, mut watch: Box<dyn Watch>, book: Arc<Book>) {
     loop {
-        match watch.next().await {
+        match calm(|| watch.next()).await {
             Ok(news) => {
                 book.heard(news.unreadable.len() + news.nameless);
                 super::restored::take_over(&pool, news.changes, AT_ONCE).await;

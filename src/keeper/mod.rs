@@ -2,9 +2,11 @@
 //!
 //! The pool in memory decides; the keeper restores it, then writes behind it: twenty times a second whatever has changed,
 //! each key once, however often it did. No request ever waits for it. A store that fails or hangs costs nothing but what
-//! would be lost if the process ended now ([`Status`] tells how much that is), and is tried again until it works (I12).
+//! would be lost if the process ended now ([`Status`] tells how much that is), and is tried again until it works (I12); one
+//! that panics has failed.
 //! What others change in the store is taken over, if the store can tell ([`Store::watch`]).
 
+mod calm;
 mod follower;
 mod restored;
 mod status;
@@ -17,6 +19,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::pool::KeyPool;
 use crate::store::{ErrorKind, Store, StoreError};
+use calm::calm;
 use status::Book;
 use writer::{Order, Writer};
 
@@ -83,7 +86,7 @@ impl Keeper {
     pub async fn open(pool: &KeyPool, store: impl Store + 'static) -> Result<Self, StoreError> {
         // In this order, so that nothing is missed in between.
         let watch = store.watch();
-        let restored = Restored::from(pool, store.load().await?).await;
+        let restored = Restored::from(pool, calm(|| store.load()).await?).await;
         let book = Arc::new(Book::default());
         let (orders, received) = mpsc::channel(1);
         let writer = Writer::new(pool.clone(), Box::new(store), Arc::clone(&book), received);

@@ -22,6 +22,8 @@ pub struct Restored {
     pub foreign: usize,
     /// Records that cannot be read. They stay in the store.
     pub unreadable: usize,
+    /// Keys some of whose counts cannot be read.
+    pub miscounted: usize,
 }
 
 impl Restored {
@@ -31,7 +33,8 @@ impl Restored {
         let merged = take_over(pool, loaded.changes, 1 << 16).await;
         let Merged { joined, changed, removed, left_out, foreign, .. } = merged;
         let unreadable = loaded.unreadable.len() + loaded.nameless;
-        Self { keys: joined, changed, removed, left_out, foreign, unreadable }
+        let miscounted = loaded.miscounted.len();
+        Self { keys: joined, changed, removed, left_out, foreign, unreadable, miscounted }
     }
 }
 
@@ -42,6 +45,7 @@ impl fmt::Display for Restored {
             (self.left_out, "beyond what the pool takes"),
             (self.foreign, "of other providers"),
             (self.unreadable, "unreadable"),
+            (self.miscounted, "with damaged counts"),
         ];
         rest.iter().filter(|(count, _)| *count > 0).try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }

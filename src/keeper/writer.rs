@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::calm::calm;
 use super::status::Book;
 use crate::pool::KeyPool;
 use crate::record::Change;
@@ -58,7 +59,7 @@ impl Writer {
     async fn flush(&mut self) -> Result<(), StoreError> {
         self.pool.mark_all();
         self.write().await?;
-        self.store.flush().await
+        calm(|| self.store.flush()).await
     }
 
     /// Writes what has changed so far.
@@ -70,7 +71,7 @@ impl Writer {
             let taken = self.pending.len();
             if taken > 0 {
                 self.book.writing(taken, self.pool.now());
-                self.store.write(self.pending.clone()).await?;
+                calm(|| self.store.write(self.pending.clone())).await?;
                 self.pending.clear();
             }
             self.book.wrote(taken, taken < BATCH);

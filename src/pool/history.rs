@@ -4,8 +4,9 @@ use super::cell::Cell;
 use super::member::Key;
 use super::usage::Spending;
 use crate::clock::Timestamp;
-use crate::record::{Record, Replica, Tally};
+use crate::record::{Counts, Record, Replica, Tally};
 use crate::secret::Secret;
+use crate::subnet::Subnet;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
@@ -15,9 +16,35 @@ pub(super) struct History {
     pub(super) created: Timestamp,
     updated: Timestamp,
     /// What was counted when somebody last asked. Few of a million keys are used.
-    tally: Option<Box<Tally>>,
+    tally: Option<Box<Counted>>,
     /// Whether a store has been told of the member, or has told of it.
     told: bool,
+}
+
+/// A [`Tally`] in little room, without what was spent, which is kept where it is counted.
+#[derive(Clone, Debug)]
+struct Counted {
+    total: Counts,
+    today: [u32; 5],
+    day: u32,
+    last_success: Timestamp,
+    last_client: Option<(Timestamp, Subnet)>,
+}
+
+impl From<Tally> for Counted {
+    fn from(tally: Tally) -> Self {
+        let Tally { total, day, last_success, last_client, .. } = tally;
+        let today = tally.today.all().map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        Self { total, today, day, last_success, last_client }
+    }
+}
+
+impl From<&Counted> for Tally {
+    fn from(counted: &Counted) -> Self {
+        let &Counted { total, day, last_success, last_client, .. } = counted;
+        let today = Counts::from_all(counted.today.map(u64::from));
+        Self { total, today, day, last_success, last_client, ..Self::default() }
+    }
 }
 
 impl History {
@@ -28,7 +55,7 @@ impl History {
 
     pub(super) fn of(record: &Record, replica: Replica) -> Self {
         let &Record { generation, version, seal, created, updated, .. } = record;
-        let tally = record.tallies.of(replica).map(Box::new);
+        let tally = record.tallies.of(replica).map(|tally| Box::new(tally.into()));
         Self { generation, version, seal, created, updated, tally, told: true }
     }
 
@@ -47,7 +74,7 @@ impl History {
     }
 
     pub(super) fn tally(&self) -> Tally {
-        self.tally.as_deref().copied().unwrap_or_default()
+        self.tally.as_deref().map(Tally::from).unwrap_or_default()
     }
 }
 
@@ -60,7 +87,10 @@ impl Cell {
             return (false, in_flight > 0);
         }
         let tally = past.advanced(total, now, self.member.client());
-        **self.history.tally.get_or_insert_default() = tally;
+        match &mut self.history.tally {
+            Some(counted) => **counted = tally.into(),
+            none => *none = Some(Box::new(tally.into())),
+        }
         (true, in_flight > 0)
     }
 
@@ -71,7 +101,7 @@ impl Cell {
         if let Some(past) = past {
             self.member.resume(&past, now);
             self.spending = self.spending.take().or_else(|| Spending::remembered(past.spent, &record.usage, replica));
-            self.history.tally = Some(Box::new(past.and(self.history.tally())));
+            self.history.tally = Some(Box::new(past.and(self.history.tally()).into()));
         }
         self.history.told = true;
     }
@@ -85,8 +115,8 @@ impl Cell {
         (record.generation, record.version, record.seal) = (*generation, *version, *seal);
         (record.created, record.updated, record.since) = (*created, *updated, self.since);
         (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());
-        if let Some(tally) = tally {
-            record.tallies.note(replica, **tally);
+        if let Some(counted) = tally {
+            record.tallies.note(replica, Tally::from(&**counted));
         }
         if let Some(spending) = &self.spending {
             record.tallies.note(replica, Tally { spent: spending.total(), ..Tally::default() });

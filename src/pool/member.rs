@@ -77,9 +77,10 @@ impl From<Secret> for Key {
     }
 }
 
-/// A key in the pool. What every request touches comes first, and fills one cache line: hence the order.
+/// A key in the pool. What every request touches comes first, and is as much as one cache line: hence the order. With the
+/// count of its `Arc` before it, that is two lines wherever it lies.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub(crate) struct Member {
     pub(super) word: Word,
     /// Throttles of late: 20 bits of the span's number, 12 of theirs.

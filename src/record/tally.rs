@@ -34,6 +34,11 @@ impl Counts {
         [self.calls, self.successes, self.throttles, self.rejections, self.failures]
     }
 
+    /// The opposite of [`all`](Self::all).
+    pub(crate) fn from_all([calls, successes, throttles, rejections, failures]: [u64; 5]) -> Self {
+        Self { calls, successes, throttles, rejections, failures }
+    }
+
     fn each(self, other: Self, join: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             calls: join(self.calls, other.calls),

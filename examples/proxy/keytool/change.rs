@@ -28,7 +28,7 @@ pub(super) struct Block {
     #[command(flatten)]
     one: One,
     /// For how long, such as 90s, 1h or 7d
-    #[arg(long = "for", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", value_name = "DURATION", value_parser = span)]
     span: Duration,
 }
 
@@ -39,6 +39,14 @@ pub(super) struct Unblock {
     /// All keys but those that were disabled
     #[arg(long, conflicts_with = "key", required_unless_present = "key")]
     all: bool,
+}
+
+/// What is far away is farther than databases count.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 3_600);
+
+fn span(text: &str) -> Result<Duration, Problem> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span > LONGEST { Err("it is 100 years at most; `disable` has no end".into()) } else { Ok(span) }
 }
 
 impl Block {

@@ -8,7 +8,7 @@ use key_commune::record::Record;
 
 use super::out::{plain, print};
 use super::session::{Session, records};
-use crate::Problem;
+use crate::{Problem, say};
 
 #[derive(Args)]
 pub(super) struct Export {
@@ -36,7 +36,7 @@ impl Export {
             Ok(())
         })?;
         if hidden > 0 {
-            eprintln!("proxy: {hidden} more cannot be read");
+            say(format_args!("{hidden} more cannot be read"));
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::out::{plain, print, table};
 use super::session::{Session, records};
 use super::wanted;
-use crate::Problem;
+use crate::{Problem, say};
 
 const HEAD: [&str; 9] = ["ID", "KEY", "LABEL", "PROVIDER", "STATE", "REASON", "BLOCKED UNTIL", "CALLS", "LAST SUCCESS"];
 
@@ -60,9 +60,9 @@ impl List {
         let shown: Vec<_> = records(loaded).iter().map(Shown::new).collect();
         if self.json { print(|out| write_all(out, &shown)) } else { print(|out| table(out, HEAD, &rows(&shown))) }?;
         if hidden > 0 {
-            eprintln!(
-                "proxy: {hidden} more cannot be read: they are damaged, were altered, or are sealed by another key"
-            );
+            say(format_args!(
+                "{hidden} more cannot be read: they are damaged, were altered, or are sealed by another key"
+            ));
         }
         Ok(())
     }

@@ -173,6 +173,8 @@ impl History {
             total.calls = total.calls.saturating_add(day.counts.calls);
             total.throttles = total.throttles.saturating_add(day.counts.throttles);
         }
+        // A day that is yet to come would make a store forget those before it.
+        self.days.retain(|day| day.number <= now.day() + 1);
         if self.days.is_empty() {
             self.days.push(Day { number: self.last_success.day(), counts: Counts::default(), client: None });
         }

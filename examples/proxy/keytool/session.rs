@@ -4,8 +4,8 @@ use key_commune::clock::{Clock, SystemClock, Timestamp};
 use key_commune::record::{Change, Record};
 use key_commune::store::{Loaded, SqliteStore, Store, StoreError};
 
-use crate::Problem;
 use crate::vault::{Opened, Safe, Vault};
+use crate::{Problem, say};
 
 pub(super) struct Session {
     pub(super) vault: Vault,
@@ -27,7 +27,7 @@ impl Session {
 
     fn new(safe: Safe, opened: Opened) -> Self {
         if let Some(made) = opened.made {
-            eprintln!("proxy: {made}");
+            say(made);
         }
         Self { vault: opened.vault, safe, clock: SystemClock::new() }
     }

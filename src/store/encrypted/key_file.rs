@@ -1,6 +1,6 @@
 //! Master keys in files that only their owner may read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -39,8 +39,11 @@ impl MasterKey {
         let mut options = OpenOptions::new();
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let path = path.as_ref();
         let mut file = options.write(true).create_new(true).open(path)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all())?;
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        // Half a key is in the way of the next attempt, on a full disk say.
+        written.inspect_err(|_| drop(fs::remove_file(path)))?;
         Ok(key)
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 
 use self::header::Header;
 use self::live_ring::LiveRing;
-use self::records::{closed, opened};
+use self::records::{all_closed, opened};
 use self::reseal::anew;
 use self::ring::RingKey;
 use self::seal::sealed_by;
@@ -130,7 +130,7 @@ fn headless(loaded: &Loaded) -> Result<(), StoreError> {
 
 impl<S: Store> Store for Encrypted<S> {
     fn load(&self) -> Doing<'_, Loaded> {
-        Box::pin(async { Ok(opened(&self.ring, self.inner.load().await?)) })
+        Box::pin(async { Ok(opened(&self.ring, self.inner.load().await?).await) })
     }
 
     /// Looks at the header before and after: who changes the master key between the two has not seen these changes, so
@@ -139,8 +139,7 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async move {
             let mut ring = self.ring().await?;
             loop {
-                let sealed = changes.iter().map(|change| closed(&ring, change)).collect::<Result<_, _>>()?;
-                self.inner.write(sealed).await?;
+                self.inner.write(all_closed(&ring, &changes).await?).await?;
                 let present = self.ring().await?;
                 if present.newest().id == ring.newest().id {
                     return Ok(());
@@ -180,6 +179,6 @@ struct Opening {
 
 impl Watch for Opening {
     fn next(&mut self) -> Doing<'_, Loaded> {
-        Box::pin(async { Ok(opened(&self.ring, self.inner.next().await?)) })
+        Box::pin(async { Ok(opened(&self.ring, self.inner.next().await?).await) })
     }
 }

@@ -64,7 +64,7 @@ impl<S: Store> Encrypted<S> {
         let newest = self.ring.get().newest().id;
         let mut loaded = self.inner.load().await?;
         loaded.changes.retain(|change| change.record().is_some() && sealer(change) != Some(newest));
-        let old = opened(&self.ring, loaded);
+        let old = opened(&self.ring, loaded).await;
         resealed.left = old.changes.len();
         resealed.unreadable = old.unreadable.len() + old.nameless;
         Ok(old.changes)

@@ -44,8 +44,9 @@ impl SqliteBuilder {
     /// See [`SqliteStore::open`].
     pub fn open(self, path: impl Into<PathBuf>) -> Result<SqliteStore, StoreError> {
         let path = path.into();
-        let lock = open::lock(&path)?;
-        let database = Database::new(open::open(&path)?, self.days(), Some(lock));
+        let file = open::resolve(&path)?;
+        let lock = open::lock(&file)?;
+        let database = Database::new(open::open(&file)?, file, self.days(), Some(lock));
         database.sweep().map_err(|error| fault(&path, &error))?;
         SqliteStore::start(path, database, true)
     }
@@ -56,7 +57,8 @@ impl SqliteBuilder {
     /// See [`SqliteStore::open_beside`].
     pub fn open_beside(self, path: impl Into<PathBuf>) -> Result<SqliteStore, StoreError> {
         let path = path.into();
-        let database = Database::new(open::join(&path)?, self.days(), None);
+        let file = open::resolve(&path)?;
+        let database = Database::new(open::join(&file)?, file, self.days(), None);
         SqliteStore::start(path, database, false)
     }
 

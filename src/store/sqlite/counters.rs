@@ -1,6 +1,6 @@
 //! What has been counted, as rows.
 
-use rusqlite::{Connection, Statement, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use crate::clock::Timestamp;
 use crate::record::{Counts, Replica, Spent, Tallies, Tally, UsageOfDay};
@@ -36,21 +36,21 @@ const PUT_DAY: &str = "
 
 /// Writes what has been counted, in all and by day.
 pub(super) struct Counters<'c> {
-    put_success: Statement<'c>,
-    drop_total: Statement<'c>,
-    put_total: Statement<'c>,
-    put_day: Statement<'c>,
-    put_usage: Statement<'c>,
+    put_success: CachedStatement<'c>,
+    drop_total: CachedStatement<'c>,
+    put_total: CachedStatement<'c>,
+    put_day: CachedStatement<'c>,
+    put_usage: CachedStatement<'c>,
 }
 
 impl<'c> Counters<'c> {
     pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            put_success: connection.prepare(PUT_SUCCESS)?,
-            drop_total: connection.prepare(DROP_TOTAL)?,
-            put_total: connection.prepare(PUT_TOTAL)?,
-            put_day: connection.prepare(PUT_DAY)?,
-            put_usage: connection.prepare(PUT_USAGE)?,
+            put_success: connection.prepare_cached(PUT_SUCCESS)?,
+            drop_total: connection.prepare_cached(DROP_TOTAL)?,
+            put_total: connection.prepare_cached(PUT_TOTAL)?,
+            put_day: connection.prepare_cached(PUT_DAY)?,
+            put_usage: connection.prepare_cached(PUT_USAGE)?,
         })
     }
 

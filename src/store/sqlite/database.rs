@@ -1,8 +1,10 @@
 //! What the one thread of a store does to its database, a transaction each.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use rusqlite::ffi::{Error, SQLITE_READONLY_DBMOVED};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::rows::Merge;
@@ -15,6 +17,9 @@ const SLACK: usize = 4_096;
 
 pub(super) struct Database {
     connection: Connection,
+    file: PathBuf,
+    /// Which one that was when it was opened.
+    identity: Option<(u64, u64)>,
     /// How many days of statistics are kept.
     days: u64,
     /// How many keys were removed since the oldest were forgotten.
@@ -24,8 +29,14 @@ pub(super) struct Database {
 }
 
 impl Database {
-    pub(super) fn new(connection: Connection, days: u64, lock: Option<File>) -> Self {
-        Self { connection, days, buried: 0, lock }
+    pub(super) fn new(connection: Connection, file: PathBuf, days: u64, lock: Option<File>) -> Self {
+        Self { connection, identity: identity(&file), file, days, buried: 0, lock }
+    }
+
+    /// What is written to a file that was removed or replaced is lost, and SQLite does not notice.
+    fn check_file(&self) -> rusqlite::Result<()> {
+        let moved = || rusqlite::Error::SqliteFailure(Error::new(SQLITE_READONLY_DBMOVED), None);
+        if identity(&self.file) == self.identity { Ok(()) } else { Err(moved()) }
     }
 
     /// Sweeps what has piled up since it was last opened. Nobody waits for news from before.
@@ -42,6 +53,7 @@ impl Database {
     }
 
     pub(super) fn write(&mut self, mut changes: Vec<Change>) -> rusqlite::Result<()> {
+        self.check_file()?;
         // Neighbours share pages.
         changes.sort_unstable_by_key(Change::id);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -83,8 +95,21 @@ impl Database {
     }
 }
 
+/// What stays the same when a file is renamed, and nothing else.
+#[cfg(unix)]
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(file).ok().map(|data| (data.dev(), data.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
+    None
+}
+
 fn header(connection: &Connection) -> rusqlite::Result<Option<Bytes>> {
-    let value = connection.query_row("SELECT value FROM header", [], |row| row.get::<_, Vec<u8>>(0));
+    let mut header = connection.prepare_cached("SELECT value FROM header")?;
+    let value = header.query_row([], |row| row.get::<_, Vec<u8>>(0));
     Ok(value.optional()?.map(Bytes::from))
 }
 
@@ -98,7 +123,7 @@ fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
 /// Days too long before the last one that anything was counted on: that is as much of a clock as a store has.
 fn forget_days(connection: &Connection, days: u64) -> rusqlite::Result<()> {
     let oldest = "DELETE FROM daily_stats WHERE date < (SELECT date(max(date), ?1) FROM daily_stats)";
-    connection.execute(oldest, [format!("-{days} days")])?;
+    connection.prepare_cached(oldest)?.execute([format!("-{days} days")])?;
     let oldest = "DELETE FROM usage WHERE day < (SELECT max(day) FROM usage) - ?1";
-    connection.execute(oldest, [i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
+    connection.prepare_cached(oldest)?.execute([i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
 }

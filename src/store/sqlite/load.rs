@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use rusqlite::fallible_streaming_iterator::FallibleStreamingIterator;
-use rusqlite::{Connection, OptionalExtension, Row, Rows, Statement, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows, params};
 
 use super::read::{GONE, KEY, TOTAL, USAGE, id, record, tombstone, total, usage};
 use crate::record::{Change, Record, Tallies, UsageOfDay};
@@ -95,19 +95,19 @@ impl Counted {
 
 /// Looks single keys up.
 pub(super) struct Find<'c> {
-    key: Statement<'c>,
-    gone: Statement<'c>,
-    totals: Statement<'c>,
-    usage: Statement<'c>,
+    key: CachedStatement<'c>,
+    gone: CachedStatement<'c>,
+    totals: CachedStatement<'c>,
+    usage: CachedStatement<'c>,
 }
 
 impl<'c> Find<'c> {
     pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
-            key: connection.prepare(&format!("{KEY} WHERE id = ?1"))?,
-            gone: connection.prepare(&format!("{GONE} WHERE id = ?1"))?,
-            totals: connection.prepare(&format!("{TOTAL} WHERE key_id = ?1"))?,
-            usage: connection.prepare(&format!("{USAGE} WHERE key_id = ?1 ORDER BY day DESC LIMIT ?2"))?,
+            key: connection.prepare_cached(&format!("{KEY} WHERE id = ?1"))?,
+            gone: connection.prepare_cached(&format!("{GONE} WHERE id = ?1"))?,
+            totals: connection.prepare_cached(&format!("{TOTAL} WHERE key_id = ?1"))?,
+            usage: connection.prepare_cached(&format!("{USAGE} WHERE key_id = ?1 ORDER BY day DESC LIMIT ?2"))?,
         })
     }
 

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
 use tokio::sync::oneshot::{self, Receiver};
 
 use self::database::Database;
@@ -146,14 +147,18 @@ fn closed(path: &Path) -> StoreError {
 
 /// What SQLite says, without what it was told.
 fn fault(path: &Path, error: &rusqlite::Error) -> StoreError {
+    if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_READONLY_DBMOVED) {
+        let what = format_args!("{}: it was removed or replaced while it was in use", path.display());
+        return StoreError::new(ErrorKind::Unavailable, what);
+    }
     let code = error.sqlite_error_code();
     let kind = match code {
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ErrorKind::ReadOnly,
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged)
-        // Columns that are missing, or hold something else.
-        | Some(ErrorCode::Unknown) | None => ErrorKind::Damaged,
+        // The last one: tables or columns that are missing. Without a code, they hold something else.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::SchemaChanged | ErrorCode::Unknown)
+        | None => ErrorKind::Damaged,
         _ => ErrorKind::Unavailable,
     };
     let what = code.map_or_else(|| "its tables are not as expected".to_owned(), |code| format!("{code:?}"));

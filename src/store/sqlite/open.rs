@@ -17,6 +17,16 @@ const APPLICATION: i32 = 0x6B65_7963;
 /// Before it, SQLite may damage a file that several connections write to.
 const OLDEST: i32 = 3_051_003;
 
+/// The file itself, by a name that means nothing else to SQLite (`:memory:` does). Whoever comes by a link meets the same
+/// lock, and a link that leads nowhere is not written over.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, StoreError> {
+    let file = match fs::canonicalize(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => std::path::absolute(path),
+        found => found,
+    };
+    file.map_err(|error| unreachable(path, &error))
+}
+
 /// Keeps every other store off the file, until it is dropped.
 pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let lock = beside(path, ".lock");
@@ -117,8 +127,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", true)?;
+    // All that are asked again and again: to prepare them costs more than to run them.
+    connection.set_prepared_statement_cache_capacity(32);
     // Pages. A page that many batches touch goes from the log into the database once.
     connection.pragma_update(None, "wal_autocheckpoint", 8_192)?;
+    // Bytes. What a log needed once, while others were reading, it does not keep.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
     // KiB. Ids come in no order, so that every batch touches pages all over the file.
     connection.pragma_update(None, "cache_size", -65_536)?;
     Ok(connection)
@@ -136,7 +150,7 @@ fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let found = connection.pragma_query_value(None, "quick_check", |row| row.get::<_, String>(0));
     match found.map_err(|error| fault(path, &error))?.as_str() {
         "ok" => Ok(()),
-        what => Err(damaged(path, what)),
+        what => Err(damaged(path, &what.replace('\n', " "))),
     }
 }
 
@@ -175,4 +189,15 @@ fn unreachable(path: &Path, error: &io::Error) -> StoreError {
         _ => ErrorKind::Unavailable,
     };
     StoreError::new(kind, format_args!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_means_something_else_to_sqlite_is_a_file() {
+        let file = resolve(Path::new(":memory:")).unwrap();
+        assert!(file.is_absolute() && file.ends_with(":memory:"), "{}", file.display());
+    }
 }

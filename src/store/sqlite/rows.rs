@@ -1,6 +1,6 @@
 //! Records as rows.
 
-use rusqlite::{Connection, Statement, named_params, params};
+use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::counters::{Counters, count, from_time};
 use super::load::Find;
@@ -32,11 +32,11 @@ pub(super) struct Merge<'c> {
     /// How many keys were removed.
     pub(super) buried: usize,
     find: Find<'c>,
-    put: Statement<'c>,
-    remove: Statement<'c>,
-    bury: Statement<'c>,
-    unbury: Statement<'c>,
-    tell: Statement<'c>,
+    put: CachedStatement<'c>,
+    remove: CachedStatement<'c>,
+    bury: CachedStatement<'c>,
+    unbury: CachedStatement<'c>,
+    tell: CachedStatement<'c>,
     counters: Counters<'c>,
 }
 
@@ -46,11 +46,11 @@ impl<'c> Merge<'c> {
             tells,
             buried: 0,
             find: Find::prepare(connection)?,
-            put: connection.prepare(PUT)?,
-            remove: connection.prepare(REMOVE)?,
-            bury: connection.prepare(BURY)?,
-            unbury: connection.prepare(UNBURY)?,
-            tell: connection.prepare(TELL)?,
+            put: connection.prepare_cached(PUT)?,
+            remove: connection.prepare_cached(REMOVE)?,
+            bury: connection.prepare_cached(BURY)?,
+            unbury: connection.prepare_cached(UNBURY)?,
+            tell: connection.prepare_cached(TELL)?,
             counters: Counters::prepare(connection)?,
         })
     }

@@ -80,7 +80,7 @@ impl Watch for News {
 /// What has changed since then, and where the news are now. Without a then, nothing has.
 pub(super) fn news(connection: &Connection, since: Option<i64>) -> rusqlite::Result<(i64, Loaded)> {
     let latest = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'news'";
-    let latest = connection.query_row(latest, [], |row| row.get(0))?;
+    let latest = connection.prepare_cached(latest)?.query_row([], |row| row.get(0))?;
     let loaded = match since {
         Some(since) if since != latest => changed(connection, since, latest)?,
         _ => Loaded::default(),

@@ -41,7 +41,13 @@
 //! | 37 cancelled to hide the outcome | `hostile::poison::attack_37_…`, `health::attack_37_…` |
 //! | 38 captured probe | `hostile::poison::attack_38_…`; one that stalls: `health::attack_38_…`, `pool::i16_attack_38_…` |
 //! | 39 nominated header | `hostile::borders::attack_39_…`, `health::attack_39_…` |
-//! | 40 to 48 stored secrets | later issue |
+//! | 40 guessing from ids | ids are keyed by the store's pepper: `store::encrypted::the_sealed_form_is_what_it_is_said_to_be` |
+//! | 41, 42, 43 sealed secrets moved, cut, repeated | `store::encrypted::a41_…` (2), `a42_…` (2), `a43_…` |
+//! | 44 another master key | `store::rotated::a44_…` (4), `store::encrypted::a44_…` (3), `keytool::serving::a44_…`, `keytool::rotating` |
+//! | 45 clear text | `store::encrypted::a45_…` (2), `store::rotated::a45_…` (2) |
+//! | 46 old rows put back | `keeper::replicas::a46_…`: memory wins, and tells again; over a restart it cannot be told |
+//! | 47 keys as SQL | `store::sqlite::a47_…` |
+//! | 48 modes and leftovers | `store::sqlite::a48_…` (2), `store::encrypted::a48_…` |
 //! | 49 unprintable | `secrets::attack_49_…` |
 //! | 50 logs and labels | later issue (metrics) |
 //! | 51 remnants in memory | later issue: buffers are wiped by `secret`, no test looks at freed memory |
@@ -62,14 +68,19 @@
 //! | 70 hop-by-hop | `protocol::attack_70_…` |
 //! | 71 tunnels | `service::credentials::i2_tunnels_get_501` |
 //! | 72 HTTP/2 floods | proxy |
-//! | 73 clock jumps | `limits::attack_73_…`; stored deadlines: later issue |
+//! | 73 clock jumps | `limits::attack_73_…`; stored deadlines: `record::a_restored_deadline_…`, `keeper::restarts::a_deadline_of_a_clock_…` |
 //! | 74 parsing of `Retry-After` | `hints`, `service::hints`, `health::attack_36_…` |
 //! | 75 overflow | `limits::attack_75_…` |
-//! | 76 to 83 durability | later issue |
+//! | 76 killed | `store::killed::i13_a76_…` (200 rounds), `keeper::killed` |
+//! | 77 full, read-only, locked, damaged | `store::faults::a77_…` (6), `store::sqlite::a77_…`, `keeper::faults`, `keytool::serving::i12_…` |
+//! | 78, 79, 80 Redis | later issue |
+//! | 81 a removed key comes back | `record::i20_a_removed_key_…`, `keeper::replicas::what_others_change_…`, `keeper::restarts::a_removed_key_…` |
+//! | 82 shutdown | `keeper::faults::a_shutdown_…`, `keytool::serving`, `proxy::leaving` |
+//! | 83 versions side by side | the schema has a number, and a later one is refused: `store::sqlite::a_file_that_is_not_ours_…` |
 //! | 84 cancelled futures | `service::cancel` |
 //! | 85 panics in hooks | `pool::attack_85_…`, `service::inspect::attack_85_…` |
 //! | 86 Tower contract | `service::readiness::attack_86_…`; every test: the scripted provider panics when called unready |
-//! | 87 background tasks | the crate has none |
+//! | 87 background tasks | `keeper::faults::a87_…` |
 //! | 88 weak memory | loom models of `pool` |
 //! | 89 to 93 | later issue |
 

@@ -94,3 +94,28 @@ async fn a_shutdown_with_unwritten_changes_writes_them_or_says_that_it_did_not()
     let error = keeper.close().await.unwrap_err();
     assert_eq!(error.to_string(), "the store is full: the test said so");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a87_a_keeper_outlives_the_panics_of_its_store_and_leaves_no_task_behind() {
+    let store = Shaky::new();
+    let pool = empty();
+    let keeper = Keeper::open(&pool, store.clone()).await.unwrap();
+    for round in 0..100 {
+        store.panics.store(true, Ordering::SeqCst);
+        add(&pool, round);
+        store.startle().await;
+        assert_eq!(keeper.flush().await.unwrap_err().to_string(), "the store cannot be reached: it panicked");
+        tokio::time::sleep(secs(2)).await;
+        assert!(keeper.status().error.is_some());
+        store.panics.store(false, Ordering::SeqCst);
+        tokio::time::sleep(secs(6)).await;
+        assert_eq!(store.load().await.unwrap().changes.len(), round + 1);
+    }
+    let others = store.load().await.unwrap().changes[0].record().unwrap().removed(pool.now());
+    store.tell(vec![others.into()]).await;
+    tokio::time::sleep(SOON).await;
+    assert_eq!(pool.snapshot().members.len(), 99, "it still listens");
+    keeper.close().await.unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+}

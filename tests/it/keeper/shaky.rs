@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 pub(super) struct Shaky {
     pub(super) inner: MemoryStore,
     pub(super) fails: Arc<AtomicBool>,
+    pub(super) panics: Arc<AtomicBool>,
     pub(super) attempts: Arc<AtomicUsize>,
     pub(super) hangs: watch::Sender<bool>,
     news: mpsc::Sender<Loaded>,
@@ -24,11 +25,17 @@ impl Shaky {
         Self {
             inner: MemoryStore::default(),
             fails: Arc::default(),
+            panics: Arc::default(),
             attempts: Arc::default(),
             hangs: watch::channel(false).0,
             news,
             ears: Arc::new(Mutex::new(ears)),
         }
+    }
+
+    /// Somebody else has changed something, and whoever hears of it panics.
+    pub(super) async fn startle(&self) {
+        self.news.send(Loaded { nameless: 99, ..Loaded::default() }).await.unwrap();
     }
 
     /// Somebody else has changed this.
@@ -45,6 +52,7 @@ impl Store for Shaky {
     fn write(&self, changes: Vec<Change>) -> Doing<'_, ()> {
         Box::pin(async {
             self.attempts.fetch_add(1, Ordering::SeqCst);
+            assert!(!self.panics.load(Ordering::SeqCst), "the test said so");
             self.hangs.subscribe().wait_for(|hangs| !hangs).await.unwrap();
             if self.fails.load(Ordering::SeqCst) {
                 return Err(StoreError::new(ErrorKind::Full, "the test said so"));
@@ -76,6 +84,7 @@ impl Watch for Ears {
     fn next(&mut self) -> Doing<'_, Loaded> {
         Box::pin(async {
             let heard = self.0.lock().await.recv().await;
+            assert!(heard.as_ref().is_none_or(|heard| heard.nameless < 99), "the test said so");
             heard.ok_or_else(|| StoreError::new(ErrorKind::Unavailable, "closed"))
         })
     }

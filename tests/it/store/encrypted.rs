@@ -325,3 +325,27 @@ async fn a44_sealing_anew_goes_on_where_it_was_interrupted_and_undoes_nothing() 
     assert_eq!(found(0).record().unwrap().condition.throttles, 3);
     assert_eq!(found(1), &Change::from(gone));
 }
+
+#[tokio::test]
+async fn i12_whoever_opens_and_seals_lets_others_have_the_thread() {
+    let turns = std::rc::Rc::new(std::cell::Cell::new(0));
+    let others = async {
+        loop {
+            turns.set(turns.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    };
+    let work = async {
+        let store = open(&filled(1_000).await, ring(1)).await;
+        let sealed = turns.get();
+        assert!(sealed >= 7, "{sealed}");
+        let loaded = store.load().await.unwrap();
+        assert_eq!(loaded.changes.len(), 1_000);
+        assert!(turns.get() >= sealed + 7, "{}", turns.get());
+    };
+    tokio::select! {
+        biased;
+        () = others => {}
+        () = work => {}
+    }
+}

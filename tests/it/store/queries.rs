@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use key_commune::clock::Timestamp;
 use key_commune::health::State;
-use key_commune::record::{Change, Record, Replica, Tally};
+use key_commune::record::{Change, Record, Replica, Spent, Tally};
 use key_commune::store::{SqliteStore, Store};
+use key_commune::usage::{Cost, Model};
 use rusqlite::Connection;
 
 use super::folder::Folder;
@@ -50,7 +51,10 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
     let shell = Connection::open(folder.file()).unwrap();
     let now: u64 = shell.query_row("SELECT unixepoch()", [], |row| row.get::<_, i64>(0)).unwrap() as u64;
     let now = Timestamp::from_unix(secs(now));
-    let stale = blocked(1, now, secs(2 * 86_400));
+    let mut stale = blocked(1, now, secs(2 * 86_400));
+    let spent = Spent { calls: 1, input: 9, output: 2, cached: 0, cost: Cost::from_micros(500_000) };
+    stale.usage.note(now.day(), Replica(1), Model::OTHER, spent);
+    stale.usage.note(now.day(), Replica(2), Model::OTHER, spent);
     store.write(vec![record(0).into(), stale.into(), blocked(2, now, secs(60)).into()]).await.unwrap();
     let mut rows = Vec::new();
     for query in queries() {
@@ -61,7 +65,7 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
             rows.push(statement.execute([]).unwrap());
         }
     }
-    assert_eq!(rows, [3, 2, 1, 2, 2, 2, 1]);
+    assert_eq!(rows, [3, 2, 1, 2, 2, 1, 2, 1]);
     let changes = store.load().await.unwrap().changes;
     let gone = changes.iter().filter(|change| change.record().is_none()).map(Change::id);
     assert_eq!(gone.collect::<Vec<_>>(), [record(1).id], "the one that was of no use");

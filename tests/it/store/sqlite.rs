@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use key_commune::clock::Timestamp;
 use key_commune::health::State;
-use key_commune::record::{Change, Replica, Tally, Tombstone};
+use key_commune::record::{Change, Replica, Spent, Tally, Tombstone};
 use key_commune::store::conformance;
 use key_commune::store::{ErrorKind, SqliteStore, Store};
+use key_commune::usage::Model;
 use rusqlite::Connection;
 
 use super::folder::Folder;
@@ -77,6 +78,36 @@ async fn one_store_at_a_time_has_a_file() {
     assert_eq!(refusal(&folder), ErrorKind::Locked);
     drop(store);
     assert!(SqliteStore::open(folder.file()).is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn i13_nothing_is_acknowledged_that_goes_to_a_file_which_is_gone() {
+    let folder = filled(1).await;
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let kept = folder.path().join("kept.db");
+    std::fs::rename(folder.file(), &kept).unwrap();
+    let error = store.write(vec![record(2).into()]).await.unwrap_err();
+    assert!(error.to_string().contains("keys.db: it was removed or replaced"), "{error}");
+    std::fs::copy(&kept, folder.file()).unwrap();
+    assert_eq!(store.write(vec![record(2).into()]).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    std::fs::rename(&kept, folder.file()).unwrap();
+    store.write(vec![record(2).into()]).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_leads_to_the_file_and_to_its_lock() {
+    let folder = filled(1).await;
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(folder.file(), &link).unwrap();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    assert_eq!(SqliteStore::open(&link).unwrap_err().kind(), ErrorKind::Locked);
+    assert_eq!(SqliteStore::open_beside(&link).unwrap().load().await.unwrap().changes.len(), 1);
+    drop(store);
+    std::fs::remove_file(folder.file()).unwrap();
+    assert_eq!(SqliteStore::open(&link).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(link.is_symlink() && !folder.file().exists(), "nothing is made in the place of the link");
 }
 
 #[tokio::test]
@@ -222,6 +253,34 @@ async fn statistics_are_kept_for_days_and_totals_for_ever() {
     let mut calls: Vec<_> = loaded.changes.iter().filter_map(Change::record).map(|known| known.tallies.sum()).collect();
     calls.sort_by_key(|tally| tally.total.calls);
     assert_eq!(calls.iter().map(|tally| tally.total.calls).collect::<Vec<_>>(), [0, 1, 1, 4, 9]);
+}
+
+#[tokio::test]
+async fn tokens_are_kept_for_days_and_in_the_totals_for_ever() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let spent = |calls| Spent { calls, input: 9, ..Spent::default() };
+    for (day, calls) in [(100, 1), (110, 2), (115, 3), (116, 4), (110, 9)] {
+        let mut known = record(1);
+        known.usage.note(day, Replica(0), Model::OTHER, spent(calls));
+        let mut tally = Tally::default();
+        tally.spent = spent(calls);
+        known.tallies.note(Replica(0), tally);
+        store.write(vec![known.into()]).await.unwrap();
+    }
+    let days = "SELECT group_concat(day || ':' || call_count) FROM (SELECT * FROM usage ORDER BY day)";
+    let days: String = shell(&folder).query_row(days, [], |row| row.get(0)).unwrap();
+    assert_eq!(days, "110:9,115:3,116:4", "fifteen days and today");
+    let loaded = store.load().await.unwrap();
+    let known = loaded.changes[0].record().unwrap();
+    assert_eq!((known.usage.day(), known.tallies.sum().spent), (116, spent(9)));
+    assert_eq!(known.usage.iter().collect::<Vec<_>>(), [(Replica(0), Model::OTHER, spent(4))], "the last day");
+    shell(&folder).execute("UPDATE usage SET model = 'two words' WHERE day = 116", []).unwrap();
+    let loaded = store.load().await.unwrap();
+    assert_eq!((loaded.miscounted.len(), loaded.changes.len()), (1, 1), "damaged, and the key is there");
+    shell(&folder).execute("DELETE FROM api_keys", []).unwrap();
+    let left: i64 = shell(&folder).query_row("SELECT count(*) FROM usage", [], |row| row.get(0)).unwrap();
+    assert_eq!(left, 0, "it goes with the key");
 }
 
 #[tokio::test]

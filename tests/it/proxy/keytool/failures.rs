@@ -25,6 +25,7 @@ async fn without_a_database_there_is_nothing_to_see() {
         assert!(tool.refuses(command).await.contains("there is no database data/keys.db"), "{command}");
     }
     assert!(!tool.has("data"), "nothing was made");
+    assert!(tool.refuses("import --store sqlite::memory: -").await.contains("sqlite:PATH or memory"));
     assert!(tool.refuses("list --store memory").await.contains("sqlite:PATH"));
     assert!(tool.refuses("list --store file:x").await.contains("sqlite:PATH or memory"));
 }

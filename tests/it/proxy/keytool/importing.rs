@@ -25,7 +25,7 @@ async fn every_line_is_taken_as_a_whole_or_refused_by_its_number() {
     let tool = Tool::new();
     let long = format!("{ONE}{}", "x".repeat(257 - ONE.len()));
     let lines = [
-        "# a comment".into(),
+        "\u{feff}# a comment".into(),
         format!("{ONE} label=blue base_url=https://api.example/v1 # the blue one"),
         String::new(),
         "too-short-a-key".into(),

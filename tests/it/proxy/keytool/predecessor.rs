@@ -88,6 +88,7 @@ async fn its_keys_come_with_their_counts_and_blocks() {
     old.put("nonsense", "", "");
     old.day(1, "2025-11-06", 5, 1);
     old.day(1, "2025-11-07", 20, 2);
+    old.day(1, "2999-12-31", 1, 0);
     let (out, _) = tool.ends(1, "import --from key-commune old.db --provider openrouter", "").await;
     assert!(out.contains("4 keys of openrouter added, 0 there already, 0 given twice, 2 refused"), "{out}");
     assert!(out.contains("row 5: the key has 5 characters") && out.contains("row 6: the key does not open"), "{out}");
@@ -96,7 +97,7 @@ async fn its_keys_come_with_their_counts_and_blocks() {
         found.expect("a key with these counts").clone()
     };
     let keys = tool.list().await;
-    let one = find(&keys, 25, 0);
+    let one = find(&keys, 26, 0);
     assert_eq!((&one["throttles"], &one["state"], &one["label"]), (&json!(3), &json!("active"), &json!(null)));
     assert_eq!(one["last_success"], "2025-11-07T07:20:00Z");
     assert_eq!(one["created"], "2025-11-06T03:33:20Z");
@@ -107,7 +108,7 @@ async fn its_keys_come_with_their_counts_and_blocks() {
     let three = keys.iter().find(|key| key["consecutive_auth_failures"] == 2).unwrap();
     assert_eq!(three["state"], "active", "its block is over");
     assert_eq!(find(&keys, 0, 1100)["state"], "resting", "a block without end");
-    assert_eq!(days(&tool), [("2025-11-06".into(), 5), ("2025-11-07".into(), 20)]);
+    assert_eq!(days(&tool), [("2025-11-06".into(), 5), ("2025-11-07".into(), 20)], "none of the days to come");
     let (out, _) = tool.ends(1, "import --from key-commune old.db", "").await;
     assert!(out.contains("0 keys of openrouter added, 4 there already"), "{out}");
     assert!(tool.says("export --reveal").await.contains(ONE));

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use super::super::caller::get;
 use super::super::program::command;
+use super::super::provider::Reply;
 use super::super::{Provider, Proxy};
 use super::{ONE, TWO, Tool};
 
@@ -101,6 +104,10 @@ async fn i03_a_wrong_start_is_one_line_and_makes_nothing() {
     let told = refused(&tool, &provider, "--mode private").await;
     assert!(told.contains("`proxy keys import`"), "{told}");
     assert!(!tool.has("data"), "{told}");
+    let other = Tool::new();
+    other.ends(0, "import - --provider openai", ONE).await;
+    let told = refused(&other, &provider, "--mode private").await;
+    assert!(told.contains("0 keys restored, 1 of other providers; there is no key"), "{told}");
     tool.import(&format!("{ONE} label=one")).await;
     std::fs::rename(tool.path("data/master.key"), tool.path("kept")).unwrap();
     let told = refused(&tool, &provider, &format!("--key {TWO}")).await;
@@ -148,10 +155,26 @@ async fn keys_of_another_provider_are_told_and_left_alone() {
     let proxy = start(&tool, &provider, "--mode private").await;
     let log = stop(proxy).await;
     assert!(
-        log.contains("WARN") && log.contains("1 keys restored, 1 of other providers; they stay in the store"),
+        log.contains("WARN")
+            && log.contains("1 keys restored, 1 of other providers; what is not in use stays in the store"),
         "{log}"
     );
     assert_eq!(tool.list().await.len(), 2);
+}
+
+#[tokio::test]
+async fn whoever_reads_the_log_may_hang_up() {
+    let (tool, provider) = (Tool::with(&[ONE]).await, Provider::start());
+    let (reader, log) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut proxy = serve(&tool, &provider, "--mode private");
+    let mut proxy = proxy.env("RUST_LOG", "proxy=debug").stderr(log).spawn().unwrap();
+    let mut lines = BufReader::new(proxy.stdout.take().unwrap()).lines();
+    let line = lines.next_line().await.unwrap().expect("it serves");
+    let address = line.rsplit('/').next().unwrap().parse().unwrap();
+    for _ in 0..2 {
+        assert_eq!(get(address, "/v1/models").await.status, 200);
+    }
 }
 
 /// How long a running proxy may take to hear of what the tool did.
@@ -219,4 +242,23 @@ async fn what_is_kept_in_memory_leaves_nothing_behind() {
     command.current_dir(&tool.folder);
     stop(Proxy::start(command).await).await;
     assert_eq!(Path::new(&tool.folder).read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn tokens_and_dollars_are_in_the_database_by_model() {
+    let said = r#"{"model":"gpt-4o","usage":{"prompt_tokens":9,"completion_tokens":2,"cost":0.25}}"#;
+    let (tool, provider) = (Tool::new(), Provider::acting(move |_| Reply::new(200, said)));
+    let proxy = start(&tool, &provider, &format!("--key {ONE}")).await;
+    for _ in 0..2 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+    }
+    stop(proxy).await;
+    let shell = rusqlite::Connection::open(tool.folder.join("data/keys.db")).unwrap();
+    let row = |sql: &str| {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        shell.query_row(sql, [], read).unwrap()
+    };
+    let expected: (String, i64, i64, f64) = ("gpt-4o".into(), 18, 4, 0.5);
+    assert_eq!(row("SELECT model, input_tokens, output_tokens, cost FROM usage"), expected);
+    assert_eq!(row("SELECT 'gpt-4o', input_tokens, output_tokens, cost FROM totals"), expected, "not only of late");
 }

@@ -25,6 +25,7 @@ async fn a_key_is_blocked_for_a_while_and_unblocked() {
     let table = tool.says("list").await;
     let row = table.lines().find(|line| line.contains("one")).unwrap();
     assert!(row.starts_with(&id[..8]) && row.contains("resting"), "{table}");
+    assert!(tool.refuses(&format!("block {id} --for 500y")).await.contains("100 years at most"));
     tool.says(&format!("unblock {id}")).await;
     let key = tool.key("one").await;
     assert_eq!((&key["state"], &key["reason"], &key["blocked_until"]), (&json!("active"), &json!(null), &json!(null)));
