@@ -52,7 +52,8 @@
 //! # Where to read on
 //!
 //! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
-//! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`];
+//! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`]; to
+//! find out what a request asks of a key, [`demand`];
 //! to change how long a key rests, [`health::Penalties`]; to keep what is known of keys,
 //! [`keeper`] and [`store`].
 //!

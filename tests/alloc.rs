@@ -16,6 +16,7 @@ use http_body::{Body, Frame};
 use http_body_util::Full;
 use key_commune::KeyCommuneLayer;
 use key_commune::clock::Timestamp;
+use key_commune::demand::{Inspect, Inspection, Routing};
 use key_commune::rate::{Crowd, Rate};
 use key_commune::secret::KeyId;
 use key_commune::service::BoxError;
@@ -121,6 +122,25 @@ fn metering_an_answer_costs_nothing() {
         let mut meter = Meter::new(Some(&kind)).unwrap();
         assert_eq!(allocations(|| meter.feed(&text)), 0, "{kind:?}");
         assert_eq!(meter.finish().unwrap().input, 7, "{kind:?}");
+    }
+}
+
+/// The name of the model and that of the session, which the demand keeps.
+#[test]
+fn routing_by_a_body_costs_two() {
+    let head = Request::post("https://api.openai.com/v1/chat/completions").body(()).unwrap().into_parts().0;
+    let said = r#""messages":[{"role":"system","content":[{"type":"text","text":"Be \"brief\".\n"}]}],"tools":[{"a":{"b":[[]]}}]"#;
+    for body in [format!(r#"{{"model":"gpt-4o",{said},"user":"ada"}}"#), format!(r#"{{"model":"gpt-4o",{said}}}"#)] {
+        let routing = Routing::new();
+        let find = || match routing.inspect(&head, Some(body.as_bytes())) {
+            Inspection::Demand(demand) => black_box(demand),
+            other => panic!("{other:?}"),
+        };
+        assert!(find().model_name().is_some() && find().session_id().is_some(), "{body}");
+        assert_eq!(allocations(|| drop(find())), 2, "{body}");
+        let nothing = Routing::new().models(false).sessions([]).previous_responses(false);
+        assert_eq!(allocations(|| drop(black_box(nothing.inspect(&head, Some(body.as_bytes()))))), 0, "{body}");
+        assert_eq!(allocations(|| drop(black_box(routing.inspect(&head, None)))), 0, "{body}");
     }
 }
 

@@ -1,11 +1,20 @@
 //! What a request asks of a key, and how that is found out.
 
 pub mod json;
+mod lexer;
+mod place;
+mod reader;
+mod routing;
+mod said;
+mod source;
 
 use std::fmt;
 
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
+
+pub use routing::Routing;
+pub use source::Source;
 
 /// What a request asks for. An empty demand is content with any key.
 ///
@@ -19,11 +28,12 @@ use serde::{Deserialize, Serialize};
 pub struct Demand {
     model: Option<Box<str>>,
     session: Option<Box<str>>,
+    previous_response: Option<Box<str>>,
     caller: Option<Caller>,
 }
 
 impl Demand {
-    /// The longest model name or session id that is believed, in bytes. A longer one counts as not given.
+    /// The longest name of a model, a session or a response that is believed, in bytes. A longer one counts as not given.
     pub const MAX_LEN: usize = 256;
 
     /// The same, for this model.
@@ -37,6 +47,13 @@ impl Demand {
     #[must_use]
     pub fn session(mut self, id: &str) -> Self {
         self.session = bounded(id);
+        self
+    }
+
+    /// The same, as what follows this response: only the key that got it knows it.
+    #[must_use]
+    pub fn previous_response(mut self, id: &str) -> Self {
+        self.previous_response = bounded(id);
         self
     }
 
@@ -57,14 +74,24 @@ impl Demand {
         self.session.as_deref()
     }
 
+    /// The response that the request follows.
+    pub fn previous_response_id(&self) -> Option<&str> {
+        self.previous_response.as_deref()
+    }
+
     /// Who asks.
     pub fn caller_id(&self) -> Option<Caller> {
         self.caller
     }
+
+    /// Whether a text can be the name of something.
+    fn is_name(text: &str) -> bool {
+        (1..=Self::MAX_LEN).contains(&text.len())
+    }
 }
 
 fn bounded(text: &str) -> Option<Box<str>> {
-    (1..=Demand::MAX_LEN).contains(&text.len()).then(|| text.into())
+    Demand::is_name(text).then(|| text.into())
 }
 
 /// Who asks, as an opaque number: the pool only ever compares it.

@@ -6,6 +6,7 @@ mod classify;
 #[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
 mod clients;
 mod commune;
+mod demand;
 mod floors;
 mod hints;
 mod json;

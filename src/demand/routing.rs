@@ -1,0 +1,158 @@
+//! What a request is routed by, found where clients put it.
+
+use std::borrow::Cow;
+
+use http::HeaderName;
+use http::request::Parts;
+
+use super::place::{may_have_json, model_in_path, parameter};
+use super::said::{Said, id};
+use super::source::Source;
+use super::{Demand, Inspect, Inspection};
+
+/// Finds the model, the session and the preceding response of a request, wherever clients name them:
+///
+/// | | in this order |
+/// |---|---|
+/// | model | the path, `…/deployments/{model}/…` or `…/models/{model}:method`; `model` in the body; `?model=` |
+/// | session | the [sources](Self::sessions), in their order |
+/// | preceding response | `previous_response_id` in the body |
+///
+/// The path comes before the body, for where it names the model no provider minds what the body says. What is no text, is
+/// empty or longer than [`Demand::MAX_LEN`] counts as not there.
+///
+/// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
+/// it then. Of members with one name the last counts, as providers read it; a body that is longer than
+/// [`max_body`](Self::max_body), encoded, or not JSON says nothing. Nothing is refused, that is what `rules` are for, and
+/// a [`Demand`] in the request's extensions counts instead of all this.
+///
+/// ```
+/// use http::Request;
+/// use key_commune::demand::{Inspect, Inspection, Routing};
+///
+/// let head = Request::post("https://api.openai.com/v1/chat/completions").body(()).unwrap().into_parts().0;
+/// let body = br#"{"model":"gpt-4o","messages":[],"user":"ada"}"#;
+/// let Inspection::Demand(demand) = Routing::new().inspect(&head, Some(body)) else { unreachable!() };
+/// assert_eq!((demand.model_name(), demand.session_id()), (Some("gpt-4o"), Some("ada")));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Routing {
+    models: bool,
+    sessions: Vec<Source>,
+    previous_responses: bool,
+    max_body: usize,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Routing {
+    /// Looks for everything, and for sessions in the headers `x-session-id` and `session_id` first.
+    #[must_use]
+    pub fn new() -> Self {
+        let headers = ["x-session-id", "session_id"].map(|name| Source::Header(HeaderName::from_static(name)));
+        let body =
+            [Source::Id, Source::Message, Source::Metadata, Source::CacheKey, Source::MetadataUser, Source::User];
+        let sessions = headers.into_iter().chain(body).chain([Source::Query, Source::Prompt]).collect();
+        Self { models: true, sessions, previous_responses: true, max_body: 1 << 20 }
+    }
+
+    /// Looks for sessions as api-key-lb does, and for nothing else.
+    ///
+    /// Not followed: any name but a text, with which it fails, is passed over; lists that instruct are told apart; and a
+    /// text that is longer than [`Demand::MAX_LEN`] names nothing (I7).
+    #[must_use]
+    pub fn api_key_lb() -> Self {
+        let sessions = vec![Source::Id, Source::Message, Source::PromptStart];
+        Self { models: false, sessions, previous_responses: false, ..Self::new() }
+    }
+
+    /// Whether to look for models. Default: yes.
+    #[must_use]
+    pub fn models(mut self, look: bool) -> Self {
+        self.models = look;
+        self
+    }
+
+    /// Where to look for sessions: the first source that names one counts. With none, sessions are not looked for.
+    #[must_use]
+    pub fn sessions(mut self, sources: impl IntoIterator<Item = Source>) -> Self {
+        self.sessions = sources.into_iter().collect();
+        self
+    }
+
+    /// Looks for sessions in this header before anything else.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.sessions.insert(0, Source::Header(name));
+        self
+    }
+
+    /// Whether to look for responses that requests follow. Default: yes.
+    #[must_use]
+    pub fn previous_responses(mut self, look: bool) -> Self {
+        self.previous_responses = look;
+        self
+    }
+
+    /// The longest body that is looked at. Default: 1 MiB. No more is looked at than the layer keeps of a request, see
+    /// [`max_replay`](crate::KeyCommuneLayer::max_replay).
+    #[must_use]
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Whether there is anything that only the body can tell.
+    fn needs_body(&self, head: &Parts) -> bool {
+        let model = || self.models && model_in_path(head.uri.path()).is_none();
+        may_have_json(head) && (self.previous_responses || self.needs_body_for_session(head) || model())
+    }
+
+    /// Whether a source in the body comes before any in the head that names a session.
+    fn needs_body_for_session(&self, head: &Parts) -> bool {
+        let nothing = Said::default();
+        let names = |source: &&Source| !source.is_in_head() || source.find(head, &nothing, None).is_some();
+        self.sessions.iter().find(names).is_some_and(|source| !source.is_in_head())
+    }
+
+    fn demand(&self, head: &Parts, said: &Said<'_>) -> Demand {
+        let model = model(head, said);
+        let session = self.sessions.iter().find_map(|source| source.find(head, said, model.as_deref()));
+        let previous = id(said.previous_response).filter(|_| self.previous_responses);
+        let mut demand = Demand::default();
+        if let Some(name) = model.filter(|_| self.models) {
+            demand = demand.model(&name);
+        }
+        if let Some(id) = previous {
+            demand = demand.previous_response(&id);
+        }
+        match session {
+            Some(name) => name.add_to(demand),
+            None => demand,
+        }
+    }
+}
+
+/// The model, whether or not it is looked for: a prompt is told apart by it.
+fn model<'r>(head: &'r Parts, said: &Said<'r>) -> Option<Cow<'r, str>> {
+    let in_query = || parameter(head.uri.query()?, &["model"]);
+    model_in_path(head.uri.path()).or_else(|| id(said.model)).or_else(in_query)
+}
+
+impl Inspect for Routing {
+    fn inspect(&self, head: &Parts, body: Option<&[u8]>) -> Inspection {
+        match body {
+            None if self.needs_body(head) => Inspection::NeedsBody(self.max_body),
+            None => self.too_long(head),
+            Some(body) => Inspection::Demand(self.demand(head, &Said::read(body))),
+        }
+    }
+
+    fn too_long(&self, head: &Parts) -> Inspection {
+        Inspection::Demand(self.demand(head, &Said::default()))
+    }
+}

@@ -1,0 +1,90 @@
+//! What api-key-lb takes for a session, row by row, and what of that is not followed.
+
+use key_commune::demand::{Demand, Routing};
+
+use super::{IDS, ask, chat, post, session};
+
+fn found(body: &str) -> Option<String> {
+    session(&Routing::api_key_lb(), body)
+}
+
+fn prompted(prompt: &str) -> Option<String> {
+    found(&format!(r#"{{"model":"m","messages":[{{"role":"system","content":"{prompt}"}}]}}"#))
+}
+
+#[test]
+fn the_same_id_under_any_of_the_five_names_and_in_a_message_is_the_same_session() {
+    for name in IDS {
+        assert_eq!(found(&format!(r#"{{"messages":[],"{name}":"id"}}"#)).as_deref(), Some("id"), "{name}");
+        let unnamed = format!(r#"{{"messages":[{{"{name}":"id","metadata":{{"{}":"id"}}}}]}}"#, name.to_uppercase());
+        assert_eq!(found(&unnamed), None, "{name}");
+    }
+    for object in ["custom_fields", "metadata"] {
+        let body = format!(r#"{{"messages":[{{"role":"user"}},{{"{object}":{{"session_id":"id"}}}}]}}"#);
+        assert_eq!(found(&body).as_deref(), Some("id"), "{object}");
+    }
+}
+
+#[test]
+fn the_first_that_is_a_text_counts() {
+    let all = [
+        (r#""session_id":"a""#, "a"),
+        (r#""sessionId":"b""#, "b"),
+        (r#""conversation_id":"c""#, "c"),
+        (r#""conversationId":"d""#, "d"),
+        (r#""thread_id":"e""#, "e"),
+        (r#""messages":[{"custom_fields":{"session_id":"f"},"metadata":{"session_id":"g"}}]"#, "f"),
+        (r#""messages":[{"metadata":{"session_id":"g"}},{"custom_fields":{"session_id":"f"}}]"#, "g"),
+    ];
+    for (at, (first, session)) in all.iter().enumerate() {
+        assert_eq!(found(&format!("{{{first}}}")).as_deref(), Some(*session), "{first}");
+        let later = all[at + 1..].iter().filter(|(member, _)| member[..9] != first[..9]);
+        for (later, _) in later {
+            assert_eq!(found(&format!("{{{later},{first}}}")).as_deref(), Some(*session), "{first} {later}");
+        }
+    }
+    assert_eq!(found(r#"{"session_id":5,"sessionId":"","thread_id":"t"}"#).as_deref(), Some("t"));
+    assert_eq!(found(r#"{"session_id":12345}"#), None);
+}
+
+#[test]
+fn without_a_name_the_model_and_the_first_500_units_of_the_system_message_count() {
+    let start = "x".repeat(500);
+    assert_eq!(prompted(&format!("{start}a")), prompted(&format!("{start}b")));
+    assert_ne!(prompted(&format!("{}a", &start[1..])), prompted(&format!("{}b", &start[1..])));
+    // Two units each, and as it is unescaped.
+    let wide = "😀".repeat(250);
+    assert_eq!(prompted(&format!("{wide}a")), prompted(&format!("{wide}b")));
+    assert_eq!(prompted(&format!("{}a", "\\u0078".repeat(500))), prompted(&start));
+    assert_eq!(prompted(&format!("x{wide}")), prompted(&format!("x{}", &wide[4..])), "no half of a character");
+    let with = |model: &str| found(&format!(r#"{{{model}"messages":[{{"role":"system","content":"p"}}]}}"#));
+    assert_ne!(with(r#""model":"m","#), with(r#""model":"n","#));
+    assert_ne!(with(r#""model":"m","#), with(""));
+    assert!(with("").is_some());
+}
+
+#[test]
+fn nothing_else_is_looked_at() {
+    let body = r#"{"model":"m","system":"s","instructions":"i","user":"u","metadata":{"user_id":"v","session_id":"w"},
+        "prompt_cache_key":"c","previous_response_id":"r","messages":[{"role":"developer","content":"d"}]}"#;
+    assert_eq!(chat(&Routing::api_key_lb(), body), Demand::default());
+    let request = post("/models/m:x?session_id=q").header("x-session-id", "h").body(body.as_bytes()).unwrap();
+    assert_eq!(ask(&Routing::api_key_lb(), request).0, Demand::default());
+    for body in ["not JSON", "", "null", "[]", "7"] {
+        assert_eq!(chat(&Routing::api_key_lb(), body), Demand::default(), "{body}");
+    }
+}
+
+/// There it ends the process, or makes one session of all.
+#[test]
+fn i7_not_followed_is_what_fails_collides_or_grows() {
+    for value in ["123", "{}", "true", "[\"x\"]"] {
+        assert_eq!(found(&format!(r#"{{"messages":[{{"metadata":{{"session_id":{value}}}}}]}}"#)), None, "{value}");
+    }
+    let list = |text: &str| {
+        found(&format!(r#"{{"messages":[{{"role":"system","content":[{{"type":"text","text":"{text}"}}]}}]}}"#))
+    };
+    assert!(list("a").is_some());
+    assert_ne!(list("a"), list("b"));
+    assert_eq!(found(&format!(r#"{{"session_id":"{}"}}"#, "x".repeat(Demand::MAX_LEN + 1))), None);
+}
