@@ -141,7 +141,20 @@ impl Lease {
         if self.call != Call::Open && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
             return;
         }
+        if self.member.signals.latency_decay.is_some() {
+            return self.settle_timed(verdict, now);
+        }
+        self.act(verdict, now);
+    }
+
+    #[cold]
+    fn settle_timed(&mut self, verdict: &Verdict, now: Timestamp) {
         self.time(verdict.outcome, now);
+        self.act(verdict, now);
+    }
+
+    #[inline]
+    fn act(&mut self, verdict: &Verdict, now: Timestamp) {
         self.note(verdict.outcome);
         if self.matters(verdict)
             && let Some(pool) = self.member.pool.upgrade()
@@ -170,13 +183,10 @@ impl Lease {
         }
     }
 
-    /// Takes note of how long the head of the answer took, if the strategy wants to know.
-    #[inline]
+    /// Takes note of how long the head of the answer took, for a strategy that wants to know.
     fn time(&self, outcome: Outcome, now: Timestamp) {
-        if let Some(decay) = self.member.signals.latency_decay
-            && self.call == Call::Open
-        {
-            self.member.time(outcome, now - self.begun, (now, decay));
+        if self.call == Call::Open {
+            self.member.time(outcome, now - self.begun, now);
         }
     }
 

@@ -328,8 +328,8 @@ impl Member {
     }
 
     /// An attempt took so long and came to this.
-    #[cold]
-    pub(super) fn time(&self, outcome: Outcome, took: Duration, (now, decay): (Timestamp, Duration)) {
+    pub(super) fn time(&self, outcome: Outcome, took: Duration, now: Timestamp) {
+        let Some(decay) = self.signals.latency_decay else { return };
         match outcome {
             Outcome::Accepted => self.latency.answered(took, now, decay),
             _ => self.latency.failed(took, now, decay),

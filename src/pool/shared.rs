@@ -68,22 +68,15 @@ pub(super) enum Strategy {
 
 impl Strategy {
     /// The place in the roster of the member to take.
-    #[inline]
     fn choose(&self, question: Question<'_>) -> Option<u32> {
         let roster = question.roster;
         if roster.tiers.is_empty() {
             return self.choose_among(roster, question);
         }
-        self.choose_by_tier(question)
-    }
-
-    #[cold]
-    fn choose_by_tier(&self, question: Question<'_>) -> Option<u32> {
-        let mut tiers = question.roster.tiers.iter().filter(|tier| tier.any_open(question.tried).is_some());
+        let mut tiers = roster.tiers.iter().filter(|tier| tier.any_open(question.tried).is_some());
         tiers.find_map(|tier| self.choose_among(tier, question))
     }
 
-    #[inline]
     fn choose_among(&self, seats: &impl Seats, question: Question<'_>) -> Option<u32> {
         let view = View::new(seats, question);
         let seat = match self {
@@ -164,7 +157,7 @@ impl Shared {
         let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
         for _ in 0..ASKS {
-            let place = self.strategy.choose(self.question(&roster, (demand, tried), now, random))?;
+            let place = self.choose(&roster, (demand, tried), now, random)?;
             let member = roster.member(place as usize).filter(|_| !tried.contains(place))?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();
@@ -176,6 +169,21 @@ impl Shared {
             random = self.random.draw_other();
         }
         None
+    }
+
+    /// The place of a member to take: without a detour where all members are equal, and the strategy is the default.
+    #[inline]
+    fn choose(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
+        if matches!(self.strategy, Strategy::TwoChoices) && roster.tiers.is_empty() {
+            let view = View::new(roster, self.question(roster, request, now, random));
+            return better_of_two(&view).map(|place| place as u32);
+        }
+        self.ask(roster, request, now, random)
+    }
+
+    #[inline(never)]
+    fn ask(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
+        self.strategy.choose(self.question(roster, request, now, random))
     }
 
     #[inline]

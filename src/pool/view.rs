@@ -173,6 +173,7 @@ impl<'a, S: Seats> View<'a, S> {
         self.question.roster.member(self.seats.owner(seat)? as usize)
     }
 
+    #[inline(never)]
     fn next(&self, place: Place, except: Option<Place>) -> Option<Place> {
         let open = self.seats.open();
         let ahead = open.at_or_after(place, |word| self.mask(word, except));
@@ -182,12 +183,16 @@ impl<'a, S: Seats> View<'a, S> {
     /// The seats of a word whose members were not tried, and are not the one that has the seat `except`.
     #[inline]
     fn mask(&self, word: usize, except: Option<Place>) -> u64 {
-        let others = |mask, place: u32| mask & self.seats.others(word, place);
-        let tried = self.question.tried;
-        let untried = if tried.count() == 0 { u64::MAX } else { tried.places().iter().copied().fold(u64::MAX, others) };
+        let untried = if self.question.tried.count() == 0 { u64::MAX } else { self.untried(word) };
         match except.and_then(|seat| self.seats.owner(seat)) {
-            Some(place) => others(untried, place),
+            Some(place) => untried & self.seats.others(word, place),
             None => untried,
         }
+    }
+
+    #[cold]
+    fn untried(&self, word: usize) -> u64 {
+        let tried = self.question.tried.places().iter();
+        tried.fold(u64::MAX, |mask, &place| mask & self.seats.others(word, place))
     }
 }
