@@ -67,9 +67,9 @@ impl Roster {
     /// Takes note of whether the member at a place is open. Only under the pool's lock.
     pub(super) fn mark(&self, place: u32, open: bool) {
         if open {
-            self.open.set(place as usize)
+            self.open.set(place as usize);
         } else {
-            self.open.clear(place as usize)
+            self.open.clear(place as usize);
         }
         self.tiers.iter().for_each(|tier| tier.mark(place, open));
     }

@@ -369,7 +369,9 @@ fn a_call_that_is_given_up_or_fails_makes_a_key_look_slow_and_never_fast() {
     let slow = ids(&pool)[1];
     let mut held: Vec<_> = (0..40).map(|_| checkout(&pool).unwrap()).collect();
     held.retain(|lease| lease.key_id() == slow);
-    held.iter_mut().for_each(|lease| lease.settle(&Verdict::new(Outcome::CallerFault), pool.now()));
+    for lease in &mut held {
+        lease.settle(&Verdict::new(Outcome::CallerFault), pool.now());
+    }
     drop(held);
     assert!((0..20).all(|_| serve(&pool, &Demand::default()) != slow), "refusals come fast");
 }
@@ -411,7 +413,7 @@ fn api_key_lb_keeps_a_session_with_its_key_and_serves_the_others_with_the_first(
     let pool = preset.keys(keys(4)).clock(clock.clone()).pepper(Pepper::new([7; 32])).build().unwrap();
     let all = ids(&pool);
     assert!((0..10).all(|_| serve(&pool, &Demand::default()) == all[0]));
-    let home = (0..).map(session).find(|demand| serve(&pool, demand) == all[2]).unwrap();
+    let home = (0..100).map(session).find(|demand| serve(&pool, demand) == all[2]).unwrap();
     assert!((0..10).all(|_| serve(&pool, &home) == all[2]));
     // 429 with Retry-After: 2 moves on within the request.
     let mut tried = Tried::default();
