@@ -25,26 +25,15 @@ impl Latency {
         (estimate > 0.0).then(|| Duration::from_nanos(estimate as u64))
     }
 
-    /// An answer took so long.
-    pub(crate) fn answered(&self, took: Duration, now: Timestamp, decay: Duration) {
+    /// An answer took so long, or did not come in that time. A quick refusal makes nobody look faster than silence does.
+    pub(crate) fn note(&self, took: Duration, now: Timestamp, decay: Duration) {
         // What is faster than the clock ticks is fast, not unknown.
         let took = (took.as_nanos() as f32).max(1.0);
-        self.update(now, |packed| {
+        let update = |packed| {
             let (estimate, share) = faded(packed, now, decay);
-            Some(if took > estimate { took } else { estimate + took * (1.0 - share) })
-        });
-    }
-
-    /// No answer came, or no good one, after so long: a good one would have taken longer. That can make the member only
-    /// look slower: a refusal comes fast.
-    pub(crate) fn failed(&self, took: Duration, now: Timestamp, decay: Duration) {
-        let took = took.as_nanos() as f32;
-        self.update(now, |packed| (took > faded(packed, now, decay).0).then_some(took));
-    }
-
-    fn update(&self, now: Timestamp, estimate: impl Fn(u64) -> Option<f32>) {
-        let update =
-            |packed| estimate(packed).map(|estimate| u64::from(estimate.to_bits()) << 32 | u64::from(tick(now)));
+            let new = if took > estimate { took } else { estimate + took * (1.0 - share) };
+            Some(u64::from(new.to_bits()) << 32 | u64::from(tick(now)))
+        };
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
     }
 }
@@ -82,29 +71,19 @@ mod tests {
     fn rises_at_once_and_falls_slowly() {
         let latency = Latency::default();
         assert_eq!(latency.read(at(0), DECAY), None);
-        latency.answered(Duration::from_millis(100), at(0), DECAY);
-        latency.answered(Duration::from_secs(2), at(0), DECAY);
+        latency.note(Duration::from_millis(100), at(0), DECAY);
+        latency.note(Duration::from_secs(2), at(0), DECAY);
         assert!((1_999..=2_000).contains(&millis(&latency, 0)));
-        latency.answered(Duration::from_millis(100), at(1_000), DECAY);
+        latency.note(Duration::from_millis(100), at(1_000), DECAY);
         // 2,000 ms / e^0.1, and 100 ms * (1 - 1 / e^0.1).
         assert!((1_815..=1_823).contains(&millis(&latency, 1_000)), "{}", millis(&latency, 1_000));
         assert!(millis(&latency, 60_000) < 100, "what is not heard of fades");
     }
 
     #[test]
-    fn a_failure_never_makes_a_member_look_faster() {
-        let latency = Latency::default();
-        latency.answered(Duration::from_millis(500), at(0), DECAY);
-        latency.failed(Duration::from_millis(1), at(0), DECAY);
-        assert!((499..=500).contains(&millis(&latency, 0)));
-        latency.failed(Duration::from_secs(30), at(0), DECAY);
-        assert!((29_999..=30_000).contains(&millis(&latency, 0)));
-    }
-
-    #[test]
     fn an_answer_within_a_tick_of_the_clock_is_known() {
         let latency = Latency::default();
-        latency.answered(Duration::ZERO, at(0), DECAY);
+        latency.note(Duration::ZERO, at(0), DECAY);
         assert!(latency.read(at(0), DECAY).is_some());
     }
 }

@@ -149,7 +149,7 @@ impl Lease {
 
     #[cold]
     fn settle_timed(&mut self, verdict: &Verdict, now: Timestamp) {
-        self.time(verdict.outcome, now);
+        self.time(now);
         self.act(verdict, now);
     }
 
@@ -184,9 +184,11 @@ impl Lease {
     }
 
     /// Takes note of how long the head of the answer took, for a strategy that wants to know.
-    fn time(&self, outcome: Outcome, now: Timestamp) {
-        if self.call == Call::Open {
-            self.member.time(outcome, now - self.begun, now);
+    fn time(&self, now: Timestamp) {
+        if self.call == Call::Open
+            && let Some(decay) = self.member.signals.latency_decay
+        {
+            self.member.latency.note(now - self.begun, now, decay);
         }
     }
 
@@ -232,7 +234,7 @@ impl Drop for Lease {
             if self.member.signals.latency_decay.is_some()
                 && let Some(pool) = self.member.pool.upgrade()
             {
-                self.time(Outcome::Aborted, pool.clock.now());
+                self.time(pool.clock.now());
             }
             self.note(Outcome::Aborted);
         }

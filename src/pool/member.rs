@@ -2,7 +2,6 @@
 
 use std::num::NonZeroU8;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
 
 use http::HeaderValue;
 
@@ -15,7 +14,6 @@ use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::origin::Origin;
-use crate::outcome::Outcome;
 use crate::rate::Gate;
 use crate::record::{Counts, Tally};
 use crate::scrub::Scrubber;
@@ -324,15 +322,6 @@ impl Member {
             0 => 0,
             packed if packed >> 16 == now.day() & 0xFFFF => packed & 0xFFFF,
             _ => 0,
-        }
-    }
-
-    /// An attempt took so long and came to this.
-    pub(super) fn time(&self, outcome: Outcome, took: Duration, now: Timestamp) {
-        let Some(decay) = self.signals.latency_decay else { return };
-        match outcome {
-            Outcome::Accepted => self.latency.answered(took, now, decay),
-            _ => self.latency.failed(took, now, decay),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::demand::Demand;
 /// behind one API. Costs the same for 2 keys and for 1,000,000.
 ///
 /// The time is an average that follows a slower answer at once and a faster one over the [`decay`](Self::decay). A call that
-/// fails, or that its caller gives up, can only make a key look slower. A key that nothing was heard of for long is taken
+/// fails, or that its caller gives up, counts as well, and makes no key look faster than silence does. A key that nothing was heard of for long is taken
 /// for a fast one, and asked once.
 ///
 /// ```
