@@ -16,7 +16,7 @@ use crate::health::{Ladder, Penalties};
 use crate::pool::{Builder, Commune, KeyPool};
 use crate::provider::Provider;
 use crate::rate::Rate;
-use crate::select::{FillFirst, NextTwo, RoundRobin};
+use crate::select::{FillFirst, NextTwo, RoundRobin, Sticky};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -69,12 +69,14 @@ pub fn key_cycle(provider: Provider) -> Builder {
     KeyPool::builder(provider).select(RoundRobin::default()).penalties(silent().hints(false))
 }
 
-/// api-key-lb: 429 rests a key for what `Retry-After` says, else for a minute; the first key that does not rest serves.
+/// api-key-lb: 429 rests a key for what `Retry-After` says, else for a minute; a [session](crate::demand::Demand::session)
+/// stays with its key, and what has none is served with the first key that does not rest.
 ///
-/// Not followed: if all keys rest, the one that rests the shortest is asked all the same (I16); `Retry-After` has no
+/// Not followed: a hash of one byte that leaves keys from the 257th on without sessions, and moves nearly all sessions when
+/// a key joins; a key that rests sends all its sessions to the first one. Neither: if all keys rest, the one that rests the shortest is asked all the same (I16); `Retry-After` has no
 /// bound (I7); a connection that fails is tried again on the same key (I9).
 pub fn api_key_lb(provider: Provider) -> Builder {
-    KeyPool::builder(provider).select(FillFirst).penalties(silent().throttled(Ladder::steps([MINUTE])))
+    KeyPool::builder(provider).select(Sticky::new(FillFirst)).penalties(silent().throttled(Ladder::steps([MINUTE])))
 }
 
 /// The rotator library: 10, 30, 60, 120 s and then 2 h for one failure after another, what the provider says if it says

@@ -124,7 +124,10 @@ pub enum SecretError {
 
 /// What makes key ids of one pool differ from those of every other: 32 secret bytes.
 #[derive(Clone)]
-pub struct Pepper(Hmac<Sha256>);
+pub struct Pepper {
+    ids: Hmac<Sha256>,
+    sessions: Hmac<Sha256>,
+}
 
 impl Pepper {
     /// A pepper from known bytes, so that ids stay the same over restarts.
@@ -133,9 +136,12 @@ impl Pepper {
         // HMAC fills a short key up with zeros. Filled up here, it has the one length that cannot be refused.
         let mut block = Zeroizing::new([0; 64]);
         block.iter_mut().zip(&*Zeroizing::new(bytes)).for_each(|(to, from)| *to = *from);
-        let mut mac = Hmac::new((&*block).into());
-        mac.update(b"key-commune/id/1\0");
-        Self(mac)
+        let mac = |purpose: &[u8]| {
+            let mut mac = Hmac::new((&*block).into());
+            mac.update(purpose);
+            mac
+        };
+        Self { ids: mac(b"key-commune/id/1\0"), sessions: mac(b"key-commune/session/1\0") }
     }
 
     /// A fresh pepper: ids made with it mean nothing after the process ends.
@@ -147,12 +153,18 @@ impl Pepper {
     /// The id of a key of `provider`.
     #[must_use]
     pub fn id(&self, provider: &str, secret: &Secret) -> KeyId {
-        let mut mac = self.0.clone();
+        let mut mac = self.ids.clone();
         mac.update(provider.as_bytes());
         mac.update(b"\0");
         mac.update(secret.expose().as_bytes());
         let digest = mac.finalize().into_bytes();
         KeyId(digest.first_chunk().copied().unwrap_or_default())
+    }
+
+    /// A number for a session. Without the pepper nobody can find sessions whose numbers have something in common.
+    pub(crate) fn session(&self, id: &str) -> u64 {
+        let digest = self.sessions.clone().chain_update(id).finalize().into_bytes();
+        u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
     }
 }
 

@@ -14,13 +14,16 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 use http_body::{Body, Frame};
 use http_body_util::Full;
-use key_commune::KeyCommuneLayer;
 use key_commune::clock::Timestamp;
-use key_commune::demand::{Inspect, Inspection, Routing};
+use key_commune::demand::{Demand, Inspect, Inspection, Routing};
+use key_commune::outcome::{Outcome, Verdict};
+use key_commune::pool::Tried;
 use key_commune::rate::{Crowd, Rate};
 use key_commune::secret::KeyId;
+use key_commune::select::{LeastUsed, PeakEwma, Sticky};
 use key_commune::service::BoxError;
 use key_commune::usage::Meter;
+use key_commune::{Key, KeyCommuneLayer, KeyPool, Provider};
 use support::{Bare, Keys, Template, send, turn};
 use tower::Layer;
 
@@ -67,6 +70,27 @@ fn i11_a_lease_costs_no_allocation() {
     for keys in [1, 200] {
         let pool = Keys::new(keys).pool;
         assert_eq!(allocations(|| turn(&pool, |value| drop(black_box(value)))), 0);
+    }
+}
+
+#[test]
+fn i11_no_strategy_costs_an_allocation() {
+    let key = |number: u8| Key::new(format!("sk-proj-{number:040}")).unwrap();
+    let unequal = |number: u8| key(number).weight(number % 3).tier(number / 100);
+    let pools = [
+        KeyPool::builder(Provider::OPENAI).keys((0..200).map(unequal)),
+        KeyPool::builder(Provider::OPENAI).keys((0..200).map(unequal)).select(Sticky::new(LeastUsed)),
+        KeyPool::builder(Provider::OPENAI).keys((0..200).map(key)).select(Sticky::new(PeakEwma::default())),
+    ];
+    let session = Demand::default().session("a session");
+    for pool in pools.map(|builder| builder.build().unwrap()) {
+        for demand in [&session, &Demand::default()] {
+            let request = || {
+                let mut lease = pool.checkout(demand, &mut Tried::default(), pool.now()).unwrap();
+                lease.settle(&Verdict::new(Outcome::Accepted), pool.now());
+            };
+            assert_eq!(allocations(request), 0);
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cell::Cell;
 use super::history::History;
-use super::ledger::{Ledger, level};
+use super::ledger::Ledger;
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;
@@ -118,7 +118,7 @@ impl Shared {
     pub(super) fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, history: History) -> u32 {
         let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
         let member = Arc::new(Member::new(place as usize, id, key, &history.tally(), self));
-        member.catch_up(level(&ledger.roster));
+        member.catch_up(ledger.roster.level(member.tier()));
         let cell = Some(Cell::new(member, history, ledger.step()));
         match ledger.cells.get_mut(place as usize) {
             Some(free) => *free = cell,
@@ -168,8 +168,7 @@ impl Shared {
             roster = roster.indexed(&self.keyed);
         }
         let roster = Arc::new(roster);
-        ledger.mark_all(&roster);
-        ledger.roster = Arc::clone(&roster);
+        ledger.replace(&roster);
         self.roster.store(roster);
     }
 }

@@ -147,7 +147,7 @@ impl Builder {
         }
         let usual = if self.commune.is_some() { commune::MAX_KEYS } else { usize::MAX };
         let max_keys = self.max_keys.unwrap_or(usual);
-        let signals = Arc::new(Signals::new());
+        let signals = Arc::new(Signals::new(self.strategy.latency_decay()));
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
         let ledger = Ledger::new(Arc::clone(&roster), Arc::clone(&signals), self.penalties, queue);

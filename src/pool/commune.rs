@@ -152,8 +152,8 @@ impl KeyPool {
 
     /// A caller's own key, however it is doing.
     pub(crate) fn checkout_own(&self, presented: &Presented, tried: &mut Tried, now: Timestamp) -> Lease {
-        let lease = self.0.checkout_own(&presented.member);
-        self.0.accept(&lease, tried, now);
+        let mut lease = self.0.checkout_own(&presented.member);
+        self.0.accept(&mut lease, tried, now);
         lease
     }
 }

@@ -1,7 +1,6 @@
 //! What a store remembers of a member beside its health: from a record to the books, and back.
 
 use super::cell::Cell;
-use super::member::Key;
 use super::usage::Spending;
 use crate::clock::Timestamp;
 use crate::record::{Counts, Record, Replica, Tally};
@@ -112,10 +111,10 @@ impl Cell {
 
     /// The member as it is to be remembered.
     pub(super) fn record(&self, provider: &str, replica: Replica) -> Record {
-        let Key { secret, label, origin } = &self.member.key;
+        let key = &self.member.key;
         let History { generation, version, seal, created, updated, tally, .. } = &self.history;
-        let mut record = Record::new(self.member.id, provider, Secret::clone(secret));
-        (record.label, record.origin) = (label.as_deref().map(str::to_owned), origin.as_deref().cloned());
+        let mut record = Record::new(self.member.id, provider, Secret::clone(&key.secret));
+        (record.label, record.origin) = (key.labelled().map(str::to_owned), key.own_origin().cloned());
         (record.generation, record.version, record.seal) = (*generation, *version, *seal);
         (record.created, record.updated, record.since) = (*created, *updated, self.since);
         (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());

@@ -36,6 +36,7 @@ pub struct Lease {
     pub(super) probe: bool,
     caller: Option<Caller>,
     call: Call,
+    begun: Timestamp,
     /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
     proves: bool,
     accusation: Option<Accusation>,
@@ -45,7 +46,13 @@ impl Lease {
     /// A lease on a member that has been entered.
     #[inline]
     pub(super) fn new(member: Arc<Member>, step: Step, caller: Option<Caller>, probe: bool) -> Self {
-        Self { member, step, probe, caller, call: Call::Open, proves: true, accusation: None }
+        Self { member, step, probe, caller, call: Call::Open, begun: Timestamp::MAX, proves: true, accusation: None }
+    }
+
+    /// The attempt begins.
+    #[inline]
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.begun = now;
     }
 
     /// The id of the key.
@@ -60,7 +67,7 @@ impl Lease {
 
     /// The key's own origin, if it is not the pool's.
     pub fn origin(&self) -> Option<&Origin> {
-        self.member.key.origin.as_deref()
+        self.member.key.own_origin()
     }
 
     /// On whose behalf the key is used.
@@ -134,6 +141,20 @@ impl Lease {
         if self.call != Call::Open && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
             return;
         }
+        if self.member.signals.latency_decay.is_some() {
+            return self.settle_timed(verdict, now);
+        }
+        self.act(verdict, now);
+    }
+
+    #[cold]
+    fn settle_timed(&mut self, verdict: &Verdict, now: Timestamp) {
+        self.time(now);
+        self.act(verdict, now);
+    }
+
+    #[inline]
+    fn act(&mut self, verdict: &Verdict, now: Timestamp) {
         self.note(verdict.outcome);
         if self.matters(verdict)
             && let Some(pool) = self.member.pool.upgrade()
@@ -159,6 +180,15 @@ impl Lease {
         if let Some(pool) = self.member.pool.upgrade() {
             pool.expose(&self.member, now);
             self.probe = false;
+        }
+    }
+
+    /// Takes note of how long the head of the answer took, for a strategy that wants to know.
+    fn time(&self, now: Timestamp) {
+        if self.call == Call::Open
+            && let Some(decay) = self.member.signals.latency_decay
+        {
+            self.member.latency.note(now - self.begun, now, decay);
         }
     }
 
@@ -201,6 +231,11 @@ impl Drop for Lease {
             pool.settle(self, &Verdict::new(Outcome::Aborted), now);
         }
         if self.call == Call::Open {
+            if self.member.signals.latency_decay.is_some()
+                && let Some(pool) = self.member.pool.upgrade()
+            {
+                self.time(pool.clock.now());
+            }
             self.note(Outcome::Aborted);
         }
         self.member.word.leave();

@@ -104,10 +104,10 @@ impl Ledger {
             cell.since = now;
         }
         if standing(old) == Standing::Closed && standing(health) != Standing::Closed {
-            cell.member.catch_up(level(&self.roster));
+            cell.member.catch_up(self.roster.level(cell.member.tier()));
         }
         cell.member.word.set(standing(health));
-        self.mark(place, health);
+        self.roster.mark(place, standing(health) != Standing::Closed);
         self.reschedule(place, old, health);
         if health.changed() != old.changed() {
             self.step = self.step.max(health.changed());
@@ -116,18 +116,13 @@ impl Ledger {
         self.hand_out(place, now);
     }
 
-    fn mark(&self, place: u32, health: Health) {
-        let open = &self.roster.open;
-        if standing(health) == Standing::Closed { open.clear(place as usize) } else { open.set(place as usize) }
-    }
-
     fn reschedule(&mut self, place: u32, old: Health, health: Health) {
         let next = self.due_first();
         let was_due = old.due().is_some_and(|due| self.due.remove(&(due, place)));
         if let Some(due) = health.due() {
             self.due.insert((due, place));
         }
-        self.signals.set_next_due(self.due_first());
+        self.signals.set_next_due(self.next_probe());
         if self.due_first() < next || (was_due && health.until() < old.until()) {
             // Whoever waits sleeps until the old time; the new one is earlier.
             self.wakers.extend(self.queue.wakers());
@@ -136,6 +131,14 @@ impl Ledger {
 
     fn due_first(&self) -> Timestamp {
         self.due.first().map_or(Timestamp::MAX, |&(until, _)| until)
+    }
+
+    /// When the first member comes due that a new request may probe. Looks at those that rest in tiers which nobody needs.
+    fn next_probe(&self) -> Timestamp {
+        let Some(serving) = self.roster.serving(&Tried::default()) else { return self.due_first() };
+        let needed =
+            |&&(_, place): &&(Timestamp, u32)| self.cell(place).is_some_and(|cell| cell.member.tier() <= serving);
+        self.due.iter().find(needed).map_or(Timestamp::MAX, |&(due, _)| due)
     }
 
     /// Takes a member out of the books, so that nobody is let in any more.
@@ -150,7 +153,7 @@ impl Ledger {
         if let Some(due) = cell.health.due() {
             self.due.remove(&(due, place));
         }
-        self.signals.set_next_due(self.due_first());
+        self.signals.set_next_due(self.next_probe());
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
         Some(cell)
@@ -187,12 +190,22 @@ impl Ledger {
         if probing { health.until().min(now + std::time::Duration::from_secs(1)) } else { health.until() }
     }
 
-    /// A lease on a member whose rest is over, or that needs a witness, if there is one that this request may probe.
-    pub(super) fn probe(&mut self, tried: &Tried, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {
-        let due = self.due.iter().take_while(|&&(due, _)| due <= now).map(|&(_, place)| place);
+    /// A lease on a member whose rest is over, or that needs a witness, if there is one that this request may probe: one of
+    /// those at `only` these places, if any are given, and of no tier behind the one that serves it.
+    pub(super) fn probe(
+        &mut self,
+        tried: &Tried,
+        caller: Option<Caller>,
+        now: Timestamp,
+        only: Option<&[u32]>,
+    ) -> Option<Lease> {
+        let serving = self.roster.serving(tried).unwrap_or(u8::MAX);
+        let may = |cell: &Cell| cell.member.tier() <= serving && cell.may_be_tried_by(caller, now);
         let may = |&place: &u32| {
-            !tried.contains(place) && self.cell(place).is_some_and(|cell| cell.may_be_tried_by(caller, now))
+            let asked = only.is_none_or(|only| only.contains(&place));
+            asked && !tried.contains(place) && self.cell(place).is_some_and(may)
         };
+        let due = self.due.iter().take_while(|&&(due, _)| due <= now).map(|&(_, place)| place);
         let place = due.into_iter().find(may)?;
         if self.clear_by_time(place, now) {
             return self.lease_open(place, caller);
@@ -221,7 +234,7 @@ impl Ledger {
 
     /// A lease on any open member that was not tried, without asking the strategy: the lock is held.
     pub(super) fn any_open(&self, tried: &Tried, caller: Option<Caller>) -> Option<Lease> {
-        let place = self.roster.open.at_or_after(0, |word| tried.mask(word))?;
+        let place = self.roster.any_open(tried)?;
         self.lease_open(place as u32, caller)
     }
 
@@ -235,16 +248,18 @@ impl Ledger {
     /// handed over at once.
     pub(super) fn join_queue(&mut self, tried: &Tried, caller: Option<Caller>, now: Timestamp) -> Option<u64> {
         let ticket = self.queue.join(tried, caller)?;
-        if let Some(lease) = self.any_open(tried, caller).or_else(|| self.probe(tried, caller, now)) {
+        if let Some(lease) = self.any_open(tried, caller).or_else(|| self.probe(tried, caller, now, None)) {
             self.queue.give(ticket, lease);
         }
         Some(ticket)
     }
 
-    /// Opens a new roster's bits by the members' health.
-    pub(super) fn mark_all(&self, roster: &Roster) {
+    /// Puts a new roster in place of the old one, its bits by the members' health.
+    pub(super) fn replace(&mut self, roster: &Arc<Roster>) {
         let open = |cell: &&Cell| standing(cell.health) != Standing::Closed;
-        self.cells.iter().flatten().filter(open).for_each(|cell| roster.open.set(cell.member.place as usize));
+        self.cells.iter().flatten().filter(open).for_each(|cell| roster.mark(cell.member.place, true));
+        self.roster = Arc::clone(roster);
+        self.signals.set_next_due(self.next_probe());
     }
 
     /// Gives a member that can serve to those who wait, first come first served: an open one to all who have not tried
@@ -271,12 +286,6 @@ impl Ledger {
 /// When the first member comes free that was not tried. A request has tried few, so this looks at few.
 pub(super) fn first_untried(due: &BTreeSet<(Timestamp, u32)>, tried: &Tried) -> Option<Timestamp> {
     due.iter().find(|&&(_, place)| !tried.contains(place)).map(|&(until, _)| until)
-}
-
-/// How often the open members have been used, as the first of them tells: a strategy keeps them about even.
-pub(super) fn level(roster: &Roster) -> u64 {
-    let first = roster.open.at_or_after(0, |_| u64::MAX).and_then(|place| roster.member(place));
-    first.map_or(0, |member| member.word.counts().1)
 }
 
 /// What a member's word must say for its health.

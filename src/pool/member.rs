@@ -1,10 +1,12 @@
 //! A key in the pool.
 
+use std::num::NonZeroU8;
 use std::sync::{Arc, OnceLock, Weak};
 
 use http::HeaderValue;
 
 use super::counters::Counters;
+use super::latency::Latency;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::today::Today;
@@ -34,8 +36,17 @@ const KEPT_SCRUBBERS: u32 = 4_096;
 #[derive(Clone, Debug)]
 pub struct Key {
     pub(super) secret: Secret,
-    pub(super) label: Option<Box<str>>,
-    pub(super) origin: Option<Box<Origin>>,
+    /// Boxed, for few of a million keys have any.
+    traits: Option<Box<Traits>>,
+}
+
+/// What an operator says about a key.
+#[derive(Clone, Debug, Default)]
+struct Traits {
+    label: Option<Box<str>>,
+    origin: Option<Origin>,
+    weight: Option<NonZeroU8>,
+    tier: u8,
 }
 
 impl Key {
@@ -59,21 +70,59 @@ impl Key {
             bytes <= Self::MAX_LABEL
         };
         let cut: String = label.chars().filter(|letter| !letter.is_control()).take_while(fits).collect();
-        self.label = Some(cut.into());
+        self.traits.get_or_insert_default().label = Some(cut.into());
         self
     }
 
     /// The same, sent to this origin instead of the pool's. It is never sent to any other.
     #[must_use]
     pub fn origin(mut self, origin: Origin) -> Self {
-        self.origin = Some(Box::new(origin));
+        self.traits.get_or_insert_default().origin = Some(origin);
         self
+    }
+
+    /// The same, for so many times the requests of a key of weight 1, as far as the strategy spreads them. Default: 1, and 0
+    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit.
+    ///
+    /// ```
+    /// use key_commune::{Key, KeyPool, Provider};
+    ///
+    /// let keys = [Key::new("sk-large-0123456789")?.weight(3), Key::new("sk-small-0123456789")?];
+    /// let pool = KeyPool::builder(Provider::OPENAI).keys(keys).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn weight(mut self, weight: u8) -> Self {
+        self.traits.get_or_insert_default().weight = NonZeroU8::new(weight);
+        self
+    }
+
+    /// The same, in this tier: it serves a request, or is tried out after a rest, only while no key of a lower tier can
+    /// serve it. Default: 0, the first.
+    #[must_use]
+    pub fn tier(mut self, tier: u8) -> Self {
+        self.traits.get_or_insert_default().tier = tier;
+        self
+    }
+
+    /// A key as a store knows it.
+    pub(super) fn remembered(secret: Secret, label: Option<&str>, origin: Option<Origin>) -> Self {
+        let key = origin.into_iter().fold(Self::from(secret), Self::origin);
+        label.into_iter().fold(key, Self::label)
+    }
+
+    pub(super) fn labelled(&self) -> Option<&str> {
+        self.traits.as_ref()?.label.as_deref()
+    }
+
+    pub(super) fn own_origin(&self) -> Option<&Origin> {
+        self.traits.as_ref()?.origin.as_ref()
     }
 }
 
 impl From<Secret> for Key {
     fn from(secret: Secret) -> Self {
-        Self { secret, label: None, origin: None }
+        Self { secret, traits: None }
     }
 }
 
@@ -107,6 +156,8 @@ pub(crate) struct Member {
     taken: AtomicU64,
     /// The subnet of the caller that it served last; 0 if none is known.
     client: AtomicU64,
+    /// How long it takes to answer, where the strategy asks.
+    pub(super) latency: Latency,
 }
 
 /// The place of a key that is no member.
@@ -134,6 +185,7 @@ impl Member {
             given: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             client: AtomicU64::new(past.last_client.map_or(0, |(_, client)| client.to_bits())),
+            latency: Latency::default(),
         }
     }
 
@@ -151,10 +203,23 @@ impl Member {
         Caller((self.id.bits() >> 64) as u64)
     }
 
-    /// Counts the member as used as often as the others were while it was away: else it would be everybody's choice until
-    /// it has caught up. Only under the pool's lock.
+    /// What stands for it where sessions are spread over keys.
+    pub(super) fn fingerprint(&self) -> u64 {
+        self.id.bits() as u64
+    }
+
+    pub(super) fn weight(&self) -> u8 {
+        self.key.traits.as_ref().and_then(|traits| traits.weight).map_or(1, NonZeroU8::get)
+    }
+
+    pub(super) fn tier(&self) -> u8 {
+        self.key.traits.as_ref().map_or(0, |traits| traits.tier)
+    }
+
+    /// Counts the member as used as often, by its weight, as the others were while it was away: else it would be
+    /// everybody's choice until it has caught up. Only under the pool's lock.
     pub(super) fn catch_up(&self, level: u64) {
-        let missed = level.saturating_sub(self.word.counts().1);
+        let missed = level.saturating_mul(self.weight().into()).saturating_sub(self.word.counts().1);
         self.word.skip(missed);
         self.skipped.fetch_add(missed, Ordering::Relaxed);
     }

@@ -13,6 +13,7 @@ mod changes;
 mod commune;
 mod counters;
 mod history;
+mod latency;
 mod lease;
 mod ledger;
 mod marks;
@@ -26,6 +27,7 @@ mod roster;
 mod shared;
 mod signals;
 mod snapshot;
+mod tier;
 mod today;
 mod tried;
 mod usage;
@@ -147,7 +149,7 @@ impl KeyPool {
     }
 
     /// Takes note that a lease that was waited for serves this request.
-    pub(crate) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
+    pub(crate) fn accept(&self, lease: &mut Lease, tried: &mut Tried, now: Timestamp) {
         self.0.accept(lease, tried, now);
     }
 

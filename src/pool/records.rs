@@ -184,8 +184,7 @@ impl Takeover<'_> {
             *(if full { &mut self.merged.left_out } else { &mut self.merged.foreign }) += 1;
             return false;
         };
-        let key = Key { secret, label: None, origin: record.origin.clone().map(Box::new) };
-        let key = record.label.as_deref().map_or_else(|| key.clone(), |label| key.clone().label(label));
+        let key = Key::remembered(secret, record.label.as_deref(), record.origin.clone());
         let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, self.pool.replica));
         self.ledger.changes.exhume(record.id);
         self.settle_in(place, record);

@@ -6,6 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use super::bitmap::Bitmap;
 use super::member::Member;
+use super::tier::Tier;
+use super::tried::Tried;
 use crate::demand::Caller;
 use crate::secret::Secret;
 
@@ -14,6 +16,10 @@ use crate::secret::Secret;
 pub(crate) struct Roster {
     pub(super) members: Box<[Option<Arc<Member>>]>,
     pub(super) open: Bitmap,
+    /// How a strategy is shown unequal members, the tier to be used first first; empty if all are equal.
+    pub(super) tiers: Box<[Tier]>,
+    /// What stands for the members, by place, as soon as a strategy asks; 0 where there is none.
+    fingerprints: OnceLock<Box<[u64]>>,
     /// Where the members stand, by a keyed hash of their secrets, where callers present keys.
     places: HashMap<u64, u32>,
     /// Where callers' own keys stand, as soon as a strategy asks.
@@ -22,8 +28,14 @@ pub(crate) struct Roster {
 
 impl Roster {
     pub(super) fn new(members: Box<[Option<Arc<Member>>]>) -> Self {
-        let open = Bitmap::new(members.len());
-        Self { members, open, places: HashMap::new(), owners: OnceLock::new() }
+        Self {
+            open: Bitmap::new(members.len()),
+            tiers: Tier::of(&members),
+            members,
+            fingerprints: OnceLock::new(),
+            places: HashMap::new(),
+            owners: OnceLock::new(),
+        }
     }
 
     /// The same, able to [`find`](Self::find) members.
@@ -45,6 +57,45 @@ impl Roster {
         let place = |member: &Arc<Member>| (member.caller(), member.place);
         let owners = self.owners.get_or_init(|| self.members.iter().flatten().map(place).collect());
         owners.get(&caller).map(|&place| place as usize)
+    }
+
+    pub(super) fn fingerprints(&self) -> &[u64] {
+        let of = |member: &Option<Arc<Member>>| member.as_ref().map_or(0, |member| member.fingerprint());
+        self.fingerprints.get_or_init(|| self.members.iter().map(of).collect())
+    }
+
+    /// Takes note of whether the member at a place is open. Only under the pool's lock.
+    pub(super) fn mark(&self, place: u32, open: bool) {
+        if open {
+            self.open.set(place as usize);
+        } else {
+            self.open.clear(place as usize);
+        }
+        self.tiers.iter().for_each(|tier| tier.mark(place, open));
+    }
+
+    /// An open member that was not tried, of the first tier that has one.
+    pub(super) fn any_open(&self, tried: &Tried) -> Option<usize> {
+        if self.tiers.is_empty() {
+            return self.open.at_or_after(0, |word| tried.mask(word));
+        }
+        self.tiers.iter().find_map(|tier| tier.any_open(tried)).map(|place| place as usize)
+    }
+
+    /// The tier that serves a request: of keys behind it none is needed. `None` if no member is open, or all are equal.
+    pub(super) fn serving(&self, tried: &Tried) -> Option<u8> {
+        self.tiers.iter().find(|tier| tier.any_open(tried).is_some()).map(|tier| tier.rank)
+    }
+
+    /// How often the open members of a tier have been used for each unit of their weight, as the first of them tells: a
+    /// strategy keeps them about even.
+    pub(super) fn level(&self, tier: u8) -> u64 {
+        let first = match self.tiers.iter().find(|other| other.rank == tier) {
+            Some(tier) => tier.any_open(&Tried::default()).map(|place| place as usize),
+            None => self.open.at_or_after(0, |_| u64::MAX),
+        };
+        let uses = |member: &Arc<Member>| member.word.counts().1 / u64::from(member.weight());
+        first.and_then(|place| self.member(place)).map_or(0, uses)
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! The pool behind its handles: checkout, and everything that an answer changes.
 
-use std::cell::Cell;
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -17,7 +17,7 @@ use super::random::Random;
 use super::roster::Roster;
 use super::signals::Signals;
 use super::tried::Tried;
-use super::view::View;
+use super::view::{Question, Seats, View};
 use crate::clock::{Clock, Timestamp};
 use crate::demand::Demand;
 use crate::guard::guarded;
@@ -28,7 +28,7 @@ use crate::provider::Provider;
 use crate::rate::Crowd;
 use crate::record::Replica;
 use crate::secret::Pepper;
-use crate::select::{Place, Select, better_of_two};
+use crate::select::{Select, better_of_two};
 use crate::slot::Slot;
 use crate::sync::{Mutex, lock};
 
@@ -67,13 +67,49 @@ pub(super) enum Strategy {
 }
 
 impl Strategy {
-    #[inline]
-    fn choose(&self, view: &View<'_>) -> Option<Place> {
+    /// The place in the roster of the member to take.
+    fn choose(&self, question: Question<'_>) -> Option<u32> {
+        let roster = question.roster;
+        if roster.tiers.is_empty() {
+            return self.choose_among(roster, question);
+        }
+        let mut tiers = roster.tiers.iter().filter(|tier| tier.any_open(question.tried).is_some());
+        tiers.find_map(|tier| self.choose_among(tier, question))
+    }
+
+    fn choose_among(&self, seats: &impl Seats, question: Question<'_>) -> Option<u32> {
+        let view = View::new(seats, question);
+        let seat = match self {
+            Self::TwoChoices => better_of_two(&view),
+            Self::Other(strategy) => guarded(|| strategy.select(&view, question.demand)).unwrap_or_else(|| view.any()),
+        };
+        seats.owner(seat?)
+    }
+
+    /// The only members that this request may probe, if the strategy knows where it belongs: none but those, in the tiers
+    /// that have nobody else for it and in the one that has.
+    fn homes(&self, question: Question<'_>) -> Option<Vec<u32>> {
+        let Self::Other(strategy) = self else { return None };
+        let roster = question.roster;
+        if roster.tiers.is_empty() {
+            return home(&**strategy, roster, question).map(|home| vec![home]);
+        }
+        let serving = roster.serving(question.tried).unwrap_or(u8::MAX);
+        let tiers = roster.tiers.iter().take_while(|tier| tier.rank <= serving);
+        tiers.map(|tier| home(&**strategy, tier, question)).collect()
+    }
+
+    pub(super) fn latency_decay(&self) -> Option<Duration> {
         match self {
-            Self::TwoChoices => better_of_two(view),
-            Self::Other(strategy) => guarded(|| strategy.select(view, view.demand)).unwrap_or_else(|| view.any()),
+            Self::TwoChoices => None,
+            Self::Other(strategy) => guarded(|| strategy.latency_decay()).flatten(),
         }
     }
+}
+
+fn home(strategy: &dyn Select, seats: &impl Seats, question: Question<'_>) -> Option<u32> {
+    let view = View::new(seats, question);
+    seats.owner(guarded(|| strategy.home(&view, question.demand)).flatten()?)
 }
 
 impl Shared {
@@ -96,13 +132,16 @@ impl Shared {
             return Ok(lease);
         }
         if let Some((member, step)) = self.select(demand, tried, now) {
-            return Ok(Lease::new(member, step, demand.caller_id(), false));
+            let mut lease = Lease::new(member, step, demand.caller_id(), false);
+            lease.begin(now);
+            return Ok(lease);
         }
         self.any(demand, tried, now).ok_or_else(|| self.exhausted(Some(tried), now))
     }
 
     /// Takes note that a lease which was handed over serves this request.
-    pub(super) fn accept(&self, lease: &Lease, tried: &mut Tried, now: Timestamp) {
+    pub(super) fn accept(&self, lease: &mut Lease, tried: &mut Tried, now: Timestamp) {
+        lease.begin(now);
         tried.note(lease.member.place, lease.probe);
         if !lease.member.is_stranger() {
             lease.member.note_use(&self.signals, now);
@@ -118,13 +157,12 @@ impl Shared {
         let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         let roster = self.roster.load();
         for _ in 0..ASKS {
-            let view = View { roster: &roster, tried, demand, now, random: Cell::new(random) };
-            let place = self.strategy.choose(&view)?;
-            let member = roster.member(place).filter(|_| !tried.contains(place as u32))?;
+            let place = self.choose(&roster, (demand, tried), now, random)?;
+            let member = roster.member(place as usize).filter(|_| !tried.contains(place))?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();
             if member.word.enter() {
-                tried.note(place as u32, false);
+                tried.note(place, false);
                 member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
             }
@@ -133,10 +171,42 @@ impl Shared {
         None
     }
 
+    /// The place of a member to take: without a detour where all members are equal, and the strategy is the default.
+    #[inline]
+    fn choose(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
+        if matches!(self.strategy, Strategy::TwoChoices) && roster.tiers.is_empty() {
+            let view = View::new(roster, self.question(roster, request, now, random));
+            return better_of_two(&view).map(|place| place as u32);
+        }
+        self.ask(roster, request, now, random)
+    }
+
+    #[inline(never)]
+    fn ask(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
+        self.strategy.choose(self.question(roster, request, now, random))
+    }
+
+    #[inline]
+    fn question<'a>(
+        &'a self,
+        roster: &'a Roster,
+        (demand, tried): (&'a Demand, &'a Tried),
+        now: Timestamp,
+        random: u64,
+    ) -> Question<'a> {
+        Question { roster, tried, demand, pool: self, now, random }
+    }
+
     #[cold]
     fn probe(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
-        let lease = self.with(|ledger| ledger.probe(tried, demand.caller_id(), now))?;
-        self.accept(&lease, tried, now);
+        let roster = self.roster.load();
+        let homes = self.strategy.homes(self.question(&roster, (demand, tried), now, 0));
+        let is_open = |&home: &u32| roster.member(home as usize).is_none_or(|member| member.word.is_open());
+        if homes.as_ref().is_some_and(|homes| homes.iter().all(is_open)) {
+            return None;
+        }
+        let mut lease = self.with(|ledger| ledger.probe(tried, demand.caller_id(), now, homes.as_deref()))?;
+        self.accept(&mut lease, tried, now);
         Some(lease)
     }
 
@@ -147,8 +217,9 @@ impl Shared {
             return None;
         }
         let caller = demand.caller_id();
-        let lease = self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now)))?;
-        self.accept(&lease, tried, now);
+        let mut lease =
+            self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now, None)))?;
+        self.accept(&mut lease, tried, now);
         Some(lease)
     }
 

@@ -1,5 +1,7 @@
 //! What the hot path must know of the pool without asking for its lock: the present step, the next due time, the mood.
 
+use std::time::Duration;
+
 use super::marks::Marks;
 use crate::clock::Timestamp;
 use crate::health::Step;
@@ -19,6 +21,8 @@ pub(crate) struct Signals {
     mood: AtomicU32,
     /// Members first used in the present window and in the one before: window, before, present.
     used: AtomicU64,
+    /// Over which time the latency of members is averaged, if the strategy looks at it.
+    pub(crate) latency_decay: Option<Duration>,
     /// The members whose counts may have changed since they were last taken.
     pub(crate) marks: Marks,
 }
@@ -33,12 +37,13 @@ pub(crate) enum Telling {
 }
 
 impl Signals {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(latency_decay: Option<Duration>) -> Self {
         Self {
             step: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
             mood: AtomicU32::new(0),
             used: AtomicU64::new(0),
+            latency_decay,
             marks: Marks::new(),
         }
     }

@@ -99,7 +99,7 @@ impl MemberSnapshot {
         Self {
             id: member.id,
             key: member.key.secret.masked(),
-            label: member.key.label.as_deref().map(str::to_owned),
+            label: member.key.labelled().map(str::to_owned),
             state: health.state(),
             reason: health.reason(),
             since: cell.since,

@@ -48,17 +48,19 @@ impl Tried {
 
     #[inline]
     pub(super) fn contains(&self, place: u32) -> bool {
-        self.tried().contains(&place)
+        self.places().contains(&place)
     }
 
     /// The places of one word of a bitmap that were not tried.
     #[inline]
     pub(super) fn mask(&self, word: usize) -> u64 {
-        let in_word = self.tried().iter().filter(|&&place| place as usize / 64 == word);
+        let in_word = self.places().iter().filter(|&&place| place as usize / 64 == word);
         in_word.fold(u64::MAX, |mask, &place| mask & !(1 << (place % 64)))
     }
 
-    fn tried(&self) -> &[u32] {
+    /// Where the members stand that were tried.
+    #[inline]
+    pub(super) fn places(&self) -> &[u32] {
         self.places.get(..self.count()).unwrap_or_default()
     }
 }

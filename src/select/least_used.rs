@@ -1,4 +1,4 @@
-use super::{Candidates, Place, Select};
+use super::{Candidates, Place, Select, each};
 use crate::demand::Demand;
 
 /// The candidate with the fewest throttles of late, then the least busy, then the least used, of all. Looks at each
@@ -8,9 +8,6 @@ pub struct LeastUsed;
 
 impl Select for LeastUsed {
     fn select(&self, candidates: &dyn Candidates, _: &Demand) -> Option<Place> {
-        let first = candidates.at_or_after(0)?;
-        let rest =
-            std::iter::successors(Some(first), |&place| candidates.at_or_after(place + 1).filter(|&next| next > place));
-        rest.min_by_key(|&place| candidates.load(place))
+        each(candidates).min_by_key(|&place| candidates.load(place))
     }
 }

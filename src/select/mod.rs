@@ -2,24 +2,33 @@
 //!
 //! A strategy sees [`Candidates`], never keys: places that may be taken right now, with the load of each. It names one,
 //! and the pool takes it; if the key behind it has just failed, the pool asks again.
+//!
+//! Where keys are unequal, every strategy is shown so. A key of weight 3 stands at three places, and what burdens it seems a
+//! third of what burdens a key of weight 1. Of several tiers one is shown, the first that can serve the request.
 
 mod fill_first;
 mod least_used;
 mod next_two;
+mod peak_ewma;
 mod round_robin;
+mod sticky;
 mod two_choices;
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use crate::demand::Demand;
 pub use fill_first::FillFirst;
 pub use least_used::LeastUsed;
 pub use next_two::NextTwo;
+pub use peak_ewma::PeakEwma;
 pub use round_robin::RoundRobin;
+pub use sticky::Sticky;
 pub use two_choices::TwoChoices;
 pub(crate) use two_choices::better_of_two;
 
-/// Where a key stands in the pool. It stays there as long as it is a member.
+/// Where a key stands in the pool. It stays there as long as it is a member, where all keys are equal; else places are
+/// given anew when keys come or go.
 pub type Place = usize;
 
 /// Chooses a key for a request.
@@ -40,6 +49,18 @@ pub type Place = usize;
 pub trait Select: Send + Sync {
     /// The place to take, or `None` if no candidate will do.
     fn select(&self, candidates: &dyn Candidates, demand: &Demand) -> Option<Place>;
+
+    /// The place that a request belongs to, a candidate or not: it is not spent on finding out whether a key at another one
+    /// works after a rest. Default: none, and it may be spent on any.
+    fn home(&self, _candidates: &dyn Candidates, _demand: &Demand) -> Option<Place> {
+        None
+    }
+
+    /// Over which time [latencies](Candidates::latency) are averaged, if the strategy looks at them; asked once. Default:
+    /// they are not measured.
+    fn latency_decay(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The members that may serve a request and that it has not tried yet, as the pool sees them at this moment.
@@ -63,10 +84,34 @@ pub trait Candidates {
         self.load(place)
     }
 
+    /// How long a key takes to the head of an answer: see [`PeakEwma`]. `None` if that is not known, or not
+    /// [asked for](Select::latency_decay).
+    fn latency(&self, _place: Place) -> Option<Duration> {
+        None
+    }
+
+    /// A number that stands for the request's session, if it has one: the same wherever the pool's pepper is, and not to be
+    /// foretold without it.
+    fn session(&self) -> Option<u64> {
+        None
+    }
+
+    /// Numbers that stand for the keys of all members, candidates or not, by their places: the same wherever the pool's
+    /// pepper is. 0 where nobody stands.
+    fn fingerprints(&self) -> &[u64] {
+        &[]
+    }
+
     /// In a commune, the place of the caller's own key, if that is a candidate.
     fn own(&self) -> Option<Place> {
         None
     }
+}
+
+/// All candidates, in the order of their places.
+fn each(candidates: &dyn Candidates) -> impl Iterator<Item = Place> {
+    let next = |&place: &Place| candidates.at_or_after(place + 1).filter(|&next| next > place);
+    std::iter::successors(candidates.at_or_after(0), next)
 }
 
 /// How busy a key is. Compares as the strategies do: throttles of late first, then requests in flight, then uses.

@@ -175,8 +175,8 @@ where
         let now = settings.pool.now();
         self.waited += now - since;
         match lease {
-            Ok(lease) => {
-                settings.pool.accept(&lease, &mut self.tried, now);
+            Ok(mut lease) => {
+                settings.pool.accept(&mut lease, &mut self.tried, now);
                 self.hold(settings, lease, now)
             }
             Err(_) => Next::Done(self.concede(settings, now)),

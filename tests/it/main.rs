@@ -21,6 +21,7 @@ mod rate;
 mod record;
 mod rules;
 mod scrub;
+mod select;
 mod service;
 mod slot;
 mod store;
