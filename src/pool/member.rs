@@ -82,7 +82,7 @@ impl Key {
     }
 
     /// The same, for so many times the requests of a key of weight 1, as far as the strategy spreads them. Default: 1, and 0
-    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit.
+    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit. Stores do not remember it.
     ///
     /// ```
     /// use key_commune::{Key, KeyPool, Provider};
@@ -98,7 +98,7 @@ impl Key {
     }
 
     /// The same, in this tier: it serves a request, or is tried out after a rest, only while no key of a lower tier can
-    /// serve it. Default: 0, the first.
+    /// serve it. Default: 0, the first. Stores do not remember it.
     #[must_use]
     pub fn tier(mut self, tier: u8) -> Self {
         self.traits.get_or_insert_default().tier = tier;
