@@ -31,7 +31,7 @@
 //! | 26 what belongs to somebody | `hostile::tenants::attack_26_…`, `commune::membership::calls_that_leave_something_behind_…`; what a shared call's body names (`store`, ids of files) is not looked at |
 //! | 27, 28 what owners see, what caches tell | cannot be met: said in the documentation |
 //! | 29 caches | there is none |
-//! | 30 sticky sessions | does not apply: no strategy is sticky |
+//! | 30 sticky sessions | hashed with the pepper: `select::sessions_know_their_keys_by_the_pepper_…`, `select::sessions_use_all_keys_evenly` |
 //! | 31 a stranger's failure | `hostile::poison::attack_31_…` (2), `commune::attribution`, `service::caller_faults` |
 //! | 32 burst | `hostile::poison::attack_32_…`, `commune::attribution::k_concurrent_failures_…`, `health::attack_32_…`, `pool::i6_a_burst_of_failures_is_one_strike` |
 //! | 33 stale outcome | `hostile::poison::attack_33_…`, `pool::i5_i6_attack_33_…`, `health::attack_33_…` |
