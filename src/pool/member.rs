@@ -64,14 +64,19 @@ impl Key {
     /// The same, under a name for people.
     #[must_use]
     pub fn label(mut self, label: &str) -> Self {
+        self.traits.get_or_insert_default().label = Some(Self::cut(label));
+        self
+    }
+
+    /// What of a text becomes a label.
+    pub(super) fn cut(label: &str) -> Box<str> {
         let mut bytes = 0;
         let fits = |letter: &char| {
             bytes += letter.len_utf8();
             bytes <= Self::MAX_LABEL
         };
         let cut: String = label.chars().filter(|letter| !letter.is_control()).take_while(fits).collect();
-        self.traits.get_or_insert_default().label = Some(cut.into());
-        self
+        cut.into()
     }
 
     /// The same, sent to this origin instead of the pool's. It is never sent to any other.

@@ -220,6 +220,7 @@ impl Takeover<'_> {
 
 /// Whether a member can stay and only change.
 fn is_same_key(news: &Record, known: &Record) -> bool {
-    let parts = |record: &Record| (record.generation, record.label.clone(), record.origin.clone());
+    let label = |record: &Record| record.label.as_deref().map(Key::cut);
+    let parts = |record: &Record| (record.generation, label(record), record.origin.clone());
     parts(news) == parts(known)
 }

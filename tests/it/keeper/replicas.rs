@@ -89,6 +89,25 @@ async fn a_key_that_moves_to_another_origin_is_sent_there_only() {
     assert_eq!(pool.snapshot().members.len(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_label_that_is_too_long_takes_a_member_from_its_seat_once_at_most() {
+    let store = Shaky::new();
+    let pool = pool(1);
+    let keeper = Keeper::open(&pool, store.clone()).await.unwrap();
+    keeper.flush().await.unwrap();
+    let mut labelled = only(&store).await;
+    labelled.label = Some("a very long label ".repeat(9));
+    let mut leases = Vec::new();
+    for version in 1..4 {
+        labelled.version = version;
+        store.tell(vec![labelled.clone().into()]).await;
+        tokio::time::sleep(SOON).await;
+        leases.push(checkout(&pool).unwrap());
+    }
+    let member = &pool.snapshot().members[0];
+    assert_eq!((member.label.as_ref().map(String::len), member.in_flight), (Some(64), 3));
+}
+
 /// Replicas that hear of each other late, twice and in any order come to the same (I20).
 #[test]
 fn i20_pools_that_have_heard_the_same_are_the_same() {
