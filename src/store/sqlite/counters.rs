@@ -59,7 +59,11 @@ impl<'c> Counters<'c> {
         let mut merged = known.clone();
         merged.merge(tallies);
         for (replica, tally) in merged.iter().filter(|new| known.iter().all(|known| known != *new)) {
-            self.put_tally(id, replica, &tally)?;
+            self.put_total(id, replica, &tally)?;
+        }
+        // Each under its own day: a day that is yet to come, of a clock that was wrong, hides none.
+        for (replica, tally) in tallies.iter().filter(|new| known.iter().all(|known| known != *new)) {
+            self.put_day(id, replica, &tally)?;
         }
         for (replica, _) in known.iter().filter(|(known, _)| merged.iter().all(|(kept, _)| kept != *known)) {
             self.drop_total.execute(params![id, replica.0.cast_signed()])?;
@@ -83,13 +87,13 @@ impl<'c> Counters<'c> {
         Ok(is_new)
     }
 
-    fn put_tally(&mut self, id: &str, Replica(replica): Replica, tally: &Tally) -> rusqlite::Result<()> {
+    fn put_total(&mut self, id: &str, Replica(replica): Replica, tally: &Tally) -> rusqlite::Result<()> {
         let replica = replica.cast_signed();
         let [calls, done, throttled, rejected, failed] = tally.total.all().map(count);
         let [last_calls, last_done, last_throttled, last_rejected, last_failed] = tally.today.all().map(count);
         let (at, subnet) = tally.last_client.map(|(at, subnet)| (from_time(at), subnet.to_string())).unzip();
         let [spent_calls, input, output, cached, cost] = columns(tally.spent);
-        self.put_total.execute(params![
+        let row = self.put_total.execute(params![
             id,
             replica,
             calls,
@@ -111,10 +115,17 @@ impl<'c> Counters<'c> {
             output,
             cached,
             cost,
-        ])?;
+        ]);
+        row.map(drop)
+    }
+
+    fn put_day(&mut self, id: &str, Replica(replica): Replica, tally: &Tally) -> rusqlite::Result<()> {
         if tally.today == Counts::default() {
             return Ok(());
         }
+        let [last_calls, last_done, last_throttled, last_rejected, last_failed] = tally.today.all().map(count);
+        let subnet = tally.last_client.map(|(_, subnet)| subnet.to_string());
+        let replica = replica.cast_signed();
         let today =
             params![id, replica, tally.day, last_calls, last_done, last_throttled, last_rejected, last_failed, subnet];
         self.put_day.execute(today).map(drop)

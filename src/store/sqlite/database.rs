@@ -120,10 +120,12 @@ fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute(oldest, [MOST_GONE as u32]).map(drop)
 }
 
-/// Days too long before the last one that anything was counted on: that is as much of a clock as a store has.
+/// Days too long before the last one that anything was counted on, or before tomorrow if that is yet to come.
 fn forget_days(connection: &Connection, days: u64) -> rusqlite::Result<()> {
-    let oldest = "DELETE FROM daily_stats WHERE date < (SELECT date(max(date), ?1) FROM daily_stats)";
+    let oldest = "DELETE FROM daily_stats
+        WHERE date < (SELECT date(min(max(date), date('now', '+1 day')), ?1) FROM daily_stats)";
     connection.prepare_cached(oldest)?.execute([format!("-{days} days")])?;
-    let oldest = "DELETE FROM usage WHERE day < (SELECT max(day) FROM usage) - ?1";
+    let oldest = "DELETE FROM usage
+        WHERE day < (SELECT min(max(day), CAST(julianday('now') - 2440586.5 AS INTEGER)) FROM usage) - ?1";
     connection.prepare_cached(oldest)?.execute([i64::try_from(days).unwrap_or(i64::MAX)]).map(drop)
 }

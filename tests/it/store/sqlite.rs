@@ -256,6 +256,26 @@ async fn statistics_are_kept_for_days_and_totals_for_ever() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_in_the_future_ends_no_statistics() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let today: u32 = shell(&folder).query_row("SELECT unixepoch() / 86400", [], |row| row.get(0)).unwrap();
+    let some = |day: u32, calls: u64| {
+        let Change::Put(mut known) = called(1, day, calls) else { unreachable!() };
+        known.usage.note(day, Replica(0), Model::OTHER, Spent { calls, ..Spent::default() });
+        Change::Put(known)
+    };
+    for (day, calls) in [(today + 5_000, 1), (today - 1, 2), (today, 3)] {
+        store.write(vec![some(day, calls)]).await.unwrap();
+    }
+    for (table, sql) in [("daily_stats", "unixepoch(date) / 86400"), ("usage", "day")] {
+        let counts = format!("SELECT group_concat(c) FROM (SELECT call_count c FROM {table} ORDER BY {sql})");
+        let counts: String = shell(&folder).query_row(&counts, [], |row| row.get(0)).unwrap();
+        assert_eq!(counts, "2,3,1", "{table}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_are_kept_for_days_and_in_the_totals_for_ever() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).unwrap();
