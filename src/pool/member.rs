@@ -375,6 +375,6 @@ mod tests {
     fn i11_what_every_request_touches_is_in_one_line() {
         assert_eq!(std::mem::offset_of!(Member, word), 0);
         assert_eq!(std::mem::offset_of!(Member, value) + size_of::<HeaderValue>(), 64);
-        assert_eq!(size_of::<Member>(), 256, "a million of them count");
+        assert!(size_of::<Member>() <= 256, "a million of them count");
     }
 }
