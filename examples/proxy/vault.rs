@@ -133,9 +133,7 @@ async fn is_blank(store: &SqliteStore) -> Result<bool, StoreError> {
     if store.header().await?.is_some() {
         return Ok(false);
     }
-    let loaded = store.load().await?;
-    let live = loaded.changes.iter().any(|change| change.record().is_some());
-    Ok(!live && loaded.unreadable.is_empty() && loaded.nameless == 0)
+    Ok(store.load().await?.keys() == 0)
 }
 
 /// A key that has sealed nothing. What is sealed refuses it, and so tells the name of the key that is missing.

@@ -20,7 +20,7 @@ pub(super) async fn follow(pool: KeyPool, mut watch: Box<dyn Watch>, book: Arc<B
     loop {
         match calm(|| watch.next()).await {
             Ok(news) => {
-                book.heard(news.unreadable.len() + news.nameless);
+                book.heard(news.hidden());
                 super::restored::take_over(&pool, news.changes, AT_ONCE).await;
             }
             Err(error) => {

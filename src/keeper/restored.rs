@@ -30,10 +30,9 @@ impl Restored {
     pub(super) async fn from(pool: &KeyPool, mut loaded: Loaded) -> Self {
         // Should there be more than the pool takes, those that have been there for longest stay.
         loaded.changes.sort_by_key(|change| (change.record().map(|record| record.created), change.id()));
+        let (unreadable, miscounted) = (loaded.hidden(), loaded.miscounted.len());
         let merged = take_over(pool, loaded.changes, 1 << 16).await;
         let Merged { joined, changed, removed, left_out, foreign, .. } = merged;
-        let unreadable = loaded.unreadable.len() + loaded.nameless;
-        let miscounted = loaded.miscounted.len();
         Self { keys: joined, changed, removed, left_out, foreign, unreadable, miscounted }
     }
 }

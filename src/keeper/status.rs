@@ -6,7 +6,7 @@ use crate::store::StoreError;
 use crate::sync::{Mutex, MutexGuard, lock};
 
 /// How far a store is behind its pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Status {
     /// For how long the oldest change has waited to be written; zero if the keeper is up to date.
@@ -29,12 +29,10 @@ pub(super) struct Book(Mutex<Page>);
 
 #[derive(Debug, Default)]
 struct Page {
+    /// Since when changes wait that were taken from the pool.
     behind: Option<Timestamp>,
-    taken: usize,
-    written: u64,
-    error: Option<StoreError>,
-    watch_error: Option<StoreError>,
-    unreadable: u64,
+    /// But for the lag, and what the pool has not told yet.
+    status: Status,
 }
 
 impl Book {
@@ -45,44 +43,38 @@ impl Book {
     pub(super) fn status(&self, pool: &KeyPool) -> Status {
         let (now, waiting) = (pool.now(), pool.undrained());
         let page = self.page();
-        Status {
-            lag: page.behind.map_or(Duration::ZERO, |behind| now - behind),
-            pending: page.taken + waiting,
-            written: page.written,
-            error: page.error.clone(),
-            watch_error: page.watch_error.clone(),
-            unreadable: page.unreadable,
-        }
+        let lag = page.behind.map_or(Duration::ZERO, |behind| now - behind);
+        Status { lag, pending: page.status.pending + waiting, ..page.status.clone() }
     }
 
     /// So many changes are on their way.
     pub(super) fn writing(&self, taken: usize, now: Timestamp) {
         let mut page = self.page();
-        page.taken = taken;
+        page.status.pending = taken;
         page.behind.get_or_insert(now);
     }
 
     /// They have arrived, `all` that there were.
     pub(super) fn wrote(&self, taken: usize, all: bool) {
         let mut page = self.page();
-        page.taken = 0;
-        page.written += taken as u64;
-        page.error = None;
+        page.status.pending = 0;
+        page.status.written += taken as u64;
+        page.status.error = None;
         page.behind = page.behind.filter(|_| !all);
     }
 
     pub(super) fn failed(&self, error: StoreError) {
-        self.page().error = Some(error);
+        self.page().status.error = Some(error);
     }
 
     /// Others have been heard of, or not.
     pub(super) fn heard(&self, unreadable: usize) {
         let mut page = self.page();
-        page.unreadable += unreadable as u64;
-        page.watch_error = None;
+        page.status.unreadable += unreadable as u64;
+        page.status.watch_error = None;
     }
 
     pub(super) fn deaf(&self, error: StoreError) {
-        self.page().watch_error = Some(error);
+        self.page().status.watch_error = Some(error);
     }
 }

@@ -107,8 +107,7 @@ impl Shared {
 
     /// A key joins. One that was removed begins anew.
     fn enroll(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
-        let past = ledger.changes.exhume(id);
-        let generation = past.map_or(0, |past| past.generation.saturating_add(1));
+        let generation = ledger.changes.exhume(id).map_or(0, Tombstone::next);
         let place = self.seat(ledger, id, key, History::begin(generation, now));
         ledger.changes.note(place);
         place

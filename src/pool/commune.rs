@@ -19,9 +19,6 @@ use crate::secret::Secret;
 /// How many keys a commune takes unless told otherwise.
 pub(super) const MAX_KEYS: usize = 200;
 
-/// The lengths of keys that may be presented. Shorter ones can be guessed; longer ones are no keys.
-const LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
-
 /// The rules of a pool that its callers share. See [`Builder::commune`](super::Builder::commune).
 ///
 /// ```
@@ -44,6 +41,9 @@ pub struct Commune {
 }
 
 impl Commune {
+    /// The lengths of keys that may be presented, in bytes. Shorter ones can be guessed; longer ones are no keys.
+    pub const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 16..=256;
+
     /// How often each presented key may come. Default: as often as it likes.
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
@@ -133,8 +133,8 @@ impl KeyPool {
     /// Who presents this key.
     pub(crate) fn present(&self, secret: Secret, now: Timestamp) -> Result<Presented, Denied> {
         let length = secret.expose().len();
-        if !LENGTHS.contains(&length) {
-            return Err(if length < *LENGTHS.start() { Denied::TooShort } else { Denied::TooLong });
+        if !Commune::KEY_LENGTHS.contains(&length) {
+            return Err(if length < *Commune::KEY_LENGTHS.start() { Denied::TooShort } else { Denied::TooLong });
         }
         match self.0.roster.load().find(&secret, &self.0.keyed).cloned() {
             Some(member) => self.0.recognise(member, now),

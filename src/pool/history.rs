@@ -99,7 +99,7 @@ impl Cell {
             record.tallies.of(replica).filter(|_| !self.history.told && record.generation == self.history.generation);
         if let Some(past) = past {
             self.member.resume(&past, now);
-            let spent = Spending::remembered(past.spent, &record.usage, replica);
+            let spent = Spending::remembered(record, replica);
             self.spending = match (self.spending.take(), spent) {
                 (Some(own), Some(spent)) => Some(Box::new(own.after(*spent))),
                 (own, spent) => own.or(spent),

@@ -184,8 +184,12 @@ impl Takeover<'_> {
             *(if full { &mut self.merged.left_out } else { &mut self.merged.foreign }) += 1;
             return false;
         };
-        let key = Key::remembered(secret, record.label.as_deref(), record.origin.clone());
-        let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, self.pool.replica));
+        let (key, replica) =
+            (Key::remembered(secret, record.label.as_deref(), record.origin.clone()), self.pool.replica);
+        let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, replica));
+        if let Some(cell) = self.ledger.cell_mut(place) {
+            cell.spending = Spending::remembered(&record, replica);
+        }
         self.ledger.changes.exhume(record.id);
         self.settle_in(place, record);
         self.seated.push(place);
@@ -193,15 +197,10 @@ impl Takeover<'_> {
     }
 
     fn settle_in(&mut self, place: u32, record: Record) {
-        let replica = self.pool.replica;
         let health = Health::restored(record.condition, &self.ledger.judge(self.now, 0));
         self.ledger.put(place, health, self.now);
         if let Some(cell) = self.ledger.cell_mut(place) {
             cell.since = record.since;
-            cell.spending = cell.spending.take().or_else(|| {
-                let spent = record.tallies.of(replica).unwrap_or_default().spent;
-                Spending::remembered(spent, &record.usage, replica)
-            });
             cell.remember_strikers(record.strikers);
         }
     }

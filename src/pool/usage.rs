@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::member::Member;
 use super::shared::Shared;
 use crate::clock::Timestamp;
-use crate::record::{Replica, Spent, UsageOfDay};
+use crate::record::{Record, Replica, Spent, UsageOfDay};
 use crate::usage::{Model, Usage};
 
 /// What the answers of one model have said on one day (UTC).
@@ -36,11 +36,12 @@ impl Spending {
     const MOST: usize = 64;
 
     /// What is remembered, if that is anything.
-    pub(super) fn remembered(total: Spent, usage: &UsageOfDay, replica: Replica) -> Option<Box<Self>> {
-        let own = usage.iter().filter(|&(told, ..)| told == replica);
+    pub(super) fn remembered(record: &Record, replica: Replica) -> Option<Box<Self>> {
+        let total = record.tallies.of(replica).unwrap_or_default().spent;
+        let own = record.usage.iter().filter(|&(told, ..)| told == replica);
         let models: BTreeMap<_, _> = own.map(|(_, model, spent)| (model, spent)).collect();
         let is_any = !models.is_empty() || total != Spent::default();
-        is_any.then(|| Box::new(Self { day: usage.day(), models, total }))
+        is_any.then(|| Box::new(Self { day: record.usage.day(), models, total }))
     }
 
     /// The same on top of what is remembered, which is heard of only now.

@@ -25,6 +25,14 @@ pub struct Tombstone {
     pub id: KeyId,
 }
 
+impl Tombstone {
+    /// The generation of a key that joins again.
+    #[must_use]
+    pub fn next(self) -> u32 {
+        self.generation.saturating_add(1)
+    }
+}
+
 impl Change {
     /// The key that it is about.
     #[must_use]

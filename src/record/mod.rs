@@ -122,7 +122,7 @@ impl Record {
     /// The same key, joining now. One that was removed before begins a new generation.
     #[must_use]
     pub fn joined(self, past: Option<Tombstone>, now: Timestamp) -> Self {
-        let generation = past.map_or(self.generation, |past| past.generation.saturating_add(1));
+        let generation = past.map_or(self.generation, Tombstone::next);
         Self { generation, since: now, created: now, updated: now, ..self }
     }
 

@@ -110,7 +110,7 @@ async fn telling(watch: &mut dyn Watch, present: &[Change]) -> Result<(), Failur
     for _ in 0..32 {
         let told = watch.next().await?;
         let rule = "a watch tells what there is";
-        hold(rule, told.unreadable.len() + told.nameless == 0, "unreadable records")?;
+        hold(rule, told.hidden() == 0, "unreadable records")?;
         let other = told.changes.iter().find(|told| !present.contains(told));
         hold(rule, other.is_none(), format_args!("{other:?}"))?;
     }
@@ -162,7 +162,7 @@ async fn many<S: Store>(store: S, reopen: &impl AsyncFn(S) -> Result<S, StoreErr
 }
 
 fn same(rule: &'static str, found: &Loaded, mut expected: Vec<Change>) -> Result<(), Failure> {
-    let unreadable = found.unreadable.len() + found.miscounted.len() + found.nameless;
+    let unreadable = found.hidden() + found.miscounted.len();
     hold(rule, unreadable == 0, format_args!("{unreadable} unreadable records"))?;
     let mut changes = found.changes.clone();
     changes.sort_by_key(Change::id);

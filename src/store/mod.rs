@@ -98,3 +98,17 @@ pub struct Loaded {
     /// How many more cannot be read, and do not even tell whose they are.
     pub nameless: usize,
 }
+
+impl Loaded {
+    /// How many records cannot be read.
+    #[must_use]
+    pub fn hidden(&self) -> usize {
+        self.unreadable.len() + self.nameless
+    }
+
+    /// How many keys there are, whether they can be read or not.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.changes.iter().filter(|change| change.record().is_some()).count() + self.hidden()
+    }
+}

@@ -23,7 +23,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) async fn run(&self, session: &Session) -> Result<(), Problem> {
         let loaded = session.load().await?;
-        let hidden = loaded.unreadable.len() + loaded.nameless;
+        let hidden = loaded.hidden();
         let records = records(loaded);
         print(|out| {
             let mut provider = None;

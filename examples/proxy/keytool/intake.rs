@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use key_commune::pool::Commune;
 use key_commune::provider::Provider;
 use key_commune::record::{Change, Record, Tombstone};
 use key_commune::secret::KeyId;
@@ -15,9 +16,6 @@ use crate::keys::Entry;
 
 /// Keys that are written at once.
 const BATCH: usize = 1_000;
-/// Shorter ones are guessed, longer ones are no keys.
-const SHORTEST: usize = 16;
-const LONGEST: usize = 256;
 
 /// Where keys come from. An error is the end of it.
 pub(super) trait Source: Iterator<Item = Result<Item, Problem>> {}
@@ -97,8 +95,9 @@ impl<'a> Intake<'a> {
 
     fn judge(&mut self, place: &str, Candidate { entry, history }: Candidate) {
         let length = entry.secret.expose().len();
-        if !(SHORTEST..=LONGEST).contains(&length) {
-            let problem = format!("the key has {length} characters, not {SHORTEST} to {LONGEST}");
+        let lengths = Commune::KEY_LENGTHS;
+        if !lengths.contains(&length) {
+            let problem = format!("the key has {length} characters, not {} to {}", lengths.start(), lengths.end());
             return self.summary.refuse(place, &problem);
         }
         let id = self.session.vault.pepper().id(&self.provider, &entry.secret);

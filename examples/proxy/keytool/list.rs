@@ -56,7 +56,7 @@ struct Shown {
 impl List {
     pub(super) async fn run(&self, session: &Session) -> Result<(), Problem> {
         let loaded = session.load().await?;
-        let hidden = loaded.unreadable.len() + loaded.nameless;
+        let hidden = loaded.hidden();
         let shown: Vec<_> = records(loaded).iter().map(Shown::new).collect();
         if self.json { print(|out| write_all(out, &shown)) } else { print(|out| table(out, HEAD, &rows(&shown))) }?;
         if hidden > 0 {

@@ -3,10 +3,10 @@ use zeroize::Zeroizing;
 use super::header::Header;
 use super::reseal::anew;
 use super::ring::KeyRing;
-use super::{Encrypted, headless};
+use super::{Encrypted, found};
 use crate::record::Change;
 use crate::secret::Pepper;
-use crate::store::{ErrorKind, Loaded, Store, StoreError};
+use crate::store::{ErrorKind, Store, StoreError};
 
 impl<S: Store> Encrypted<S> {
     /// Opens a store that holds secrets in clear, and seals them. Their ids stay: `pepper` is what they were made with.
@@ -42,7 +42,7 @@ impl<S: Store> Encrypted<S> {
         let clear: Vec<_> = loaded.changes.extract_if(.., is_clear).collect();
         check(&clear, &Pepper::new(*pepper))?;
         if inner.header().await?.is_none() {
-            found(&inner, &loaded, &ring, pepper).await?;
+            found(&inner, &loaded, Header::new(ring.newest(), pepper)).await?;
         }
         let store = Self::open(inner, ring).await?;
         check(&clear, &store.pepper)?;
@@ -51,16 +51,6 @@ impl<S: Store> Encrypted<S> {
         }
         store.flush().await.map(|()| store)
     }
-}
-
-async fn found(
-    inner: &impl Store,
-    others: &Loaded,
-    ring: &KeyRing,
-    pepper: Zeroizing<[u8; 32]>,
-) -> Result<(), StoreError> {
-    headless(others)?;
-    inner.replace_header(None, Header::new(ring.newest(), pepper).seal()?).await.map(drop)
 }
 
 fn is_clear(change: &mut Change) -> bool {

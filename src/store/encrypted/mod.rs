@@ -18,7 +18,6 @@ use self::header::Header;
 use self::live_ring::LiveRing;
 use self::records::{all_closed, opened};
 use self::reseal::anew;
-use self::ring::RingKey;
 use self::seal::sealed_by;
 use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
 use crate::record::Change;
@@ -68,7 +67,8 @@ impl<S: Store> Encrypted<S> {
     /// records in clear, which [`adopt`](Self::adopt) is for, or records and no header. Nothing is changed then.
     pub async fn open(inner: S, ring: KeyRing) -> Result<Self, StoreError> {
         if inner.header().await?.is_none() {
-            found(&inner, ring.newest()).await?;
+            let key = ring.newest();
+            found(&inner, &inner.load().await?, Header::new(key, Header::first_pepper(key))).await?;
         }
         let ring = Arc::new(LiveRing::new(ring));
         let header = Header::open(&ring, &sealed_header(&inner).await?)?;
@@ -114,18 +114,16 @@ async fn sealed_header(inner: &impl Store) -> Result<Bytes, StoreError> {
     inner.header().await?.ok_or_else(|| StoreError::new(ErrorKind::Damaged, "its header is gone"))
 }
 
-/// Seals an empty store. If somebody else does at the same moment, theirs stands.
-async fn found(inner: &impl Store, key: &RingKey) -> Result<(), StoreError> {
-    headless(&inner.load().await?)?;
-    inner.replace_header(None, Header::new(key, Header::first_pepper(key)).seal()?).await.map(drop)
-}
-
-/// Refuses keys that no header stands for.
-fn headless(loaded: &Loaded) -> Result<(), StoreError> {
-    let live = loaded.changes.iter().filter(|change| change.record().is_some()).count();
-    let live = live + loaded.unreadable.len() + loaded.nameless;
-    let what = format_args!("it holds {live} keys and does not say which one").to_string();
-    if live > 0 { Err(StoreError::new(ErrorKind::WrongKey, what)) } else { Ok(()) }
+/// Gives a store its first header, unless it holds keys that another one must have stood for. If somebody else does so at
+/// the same moment, theirs stands.
+async fn found(inner: &impl Store, loaded: &Loaded, header: Header) -> Result<(), StoreError> {
+    match loaded.keys() {
+        0 => inner.replace_header(None, header.seal()?).await.map(drop),
+        keys => {
+            let what = format!("it holds {keys} keys and does not say which one");
+            Err(StoreError::new(ErrorKind::WrongKey, what))
+        }
+    }
 }
 
 impl<S: Store> Store for Encrypted<S> {

@@ -65,8 +65,7 @@ impl<S: Store> Encrypted<S> {
         let mut loaded = self.inner.load().await?;
         loaded.changes.retain(|change| change.record().is_some() && sealer(change) != Some(newest));
         let old = opened(&self.ring, loaded).await;
-        resealed.left = old.changes.len();
-        resealed.unreadable = old.unreadable.len() + old.nameless;
+        (resealed.left, resealed.unreadable) = (old.changes.len(), old.hidden());
         Ok(old.changes)
     }
 }
