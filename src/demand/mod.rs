@@ -2,6 +2,7 @@
 
 pub mod json;
 mod lexer;
+mod models;
 mod place;
 mod reader;
 mod routing;
@@ -13,6 +14,7 @@ use std::fmt;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
+pub use models::{Models, ModelsError};
 pub use routing::Routing;
 pub use source::Source;
 

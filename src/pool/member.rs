@@ -1,11 +1,11 @@
 //! A key in the pool.
 
-use std::num::NonZeroU8;
 use std::sync::{Arc, OnceLock, Weak};
 
 use http::HeaderValue;
 
 use super::counters::Counters;
+use super::key::Key;
 use super::latency::Latency;
 use super::shared::Shared;
 use super::signals::Signals;
@@ -13,123 +13,16 @@ use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
-use crate::origin::Origin;
 use crate::rate::Gate;
 use crate::record::{Counts, Tally};
 use crate::scrub::Scrubber;
-use crate::secret::{KeyId, Secret};
+use crate::secret::KeyId;
 use crate::select::Load;
 use crate::subnet::Subnet;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// How many members keep their scrubber: about 20 MiB of them.
 const KEPT_SCRUBBERS: u32 = 4_096;
-
-/// A key to be put into a pool, with what is known about it.
-///
-/// ```
-/// use key_commune::pool::Key;
-///
-/// let key = Key::new("sk-test-0123456789abcdef")?.label("team blue");
-/// # Ok::<(), key_commune::secret::SecretError>(())
-/// ```
-#[derive(Clone, Debug)]
-pub struct Key {
-    pub(super) secret: Secret,
-    /// Boxed, for few of a million keys have any.
-    traits: Option<Box<Traits>>,
-}
-
-/// What an operator says about a key.
-#[derive(Clone, Debug, Default)]
-struct Traits {
-    label: Option<Box<str>>,
-    origin: Option<Origin>,
-    weight: Option<NonZeroU8>,
-    tier: u8,
-}
-
-impl Key {
-    /// The longest label, in bytes; a longer one is cut.
-    pub const MAX_LABEL: usize = 64;
-
-    /// A key with this text.
-    ///
-    /// # Errors
-    /// When the text cannot be a key, see [`Secret::new`].
-    pub fn new(text: impl Into<String>) -> Result<Self, crate::secret::SecretError> {
-        Secret::new(text).map(Self::from)
-    }
-
-    /// The same, under a name for people.
-    #[must_use]
-    pub fn label(mut self, label: &str) -> Self {
-        self.traits.get_or_insert_default().label = Some(Self::cut(label));
-        self
-    }
-
-    /// What of a text becomes a label.
-    pub(super) fn cut(label: &str) -> Box<str> {
-        let mut bytes = 0;
-        let fits = |letter: &char| {
-            bytes += letter.len_utf8();
-            bytes <= Self::MAX_LABEL
-        };
-        let cut: String = label.chars().filter(|letter| !letter.is_control()).take_while(fits).collect();
-        cut.into()
-    }
-
-    /// The same, sent to this origin instead of the pool's. It is never sent to any other.
-    #[must_use]
-    pub fn origin(mut self, origin: Origin) -> Self {
-        self.traits.get_or_insert_default().origin = Some(origin);
-        self
-    }
-
-    /// The same, for so many times the requests of a key of weight 1, as far as the strategy spreads them. Default: 1, and 0
-    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit. Stores do not remember it.
-    ///
-    /// ```
-    /// use key_commune::{Key, KeyPool, Provider};
-    ///
-    /// let keys = [Key::new("sk-large-0123456789")?.weight(3), Key::new("sk-small-0123456789")?];
-    /// let pool = KeyPool::builder(Provider::OPENAI).keys(keys).build()?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[must_use]
-    pub fn weight(mut self, weight: u8) -> Self {
-        self.traits.get_or_insert_default().weight = NonZeroU8::new(weight);
-        self
-    }
-
-    /// The same, in this tier: it serves a request, or is tried out after a rest, only while no key of a lower tier can
-    /// serve it. Default: 0, the first. Stores do not remember it.
-    #[must_use]
-    pub fn tier(mut self, tier: u8) -> Self {
-        self.traits.get_or_insert_default().tier = tier;
-        self
-    }
-
-    /// A key as a store knows it.
-    pub(super) fn remembered(secret: Secret, label: Option<&str>, origin: Option<Origin>) -> Self {
-        let key = origin.into_iter().fold(Self::from(secret), Self::origin);
-        label.into_iter().fold(key, Self::label)
-    }
-
-    pub(super) fn labelled(&self) -> Option<&str> {
-        self.traits.as_ref()?.label.as_deref()
-    }
-
-    pub(super) fn own_origin(&self) -> Option<&Origin> {
-        self.traits.as_ref()?.origin.as_ref()
-    }
-}
-
-impl From<Secret> for Key {
-    fn from(secret: Secret) -> Self {
-        Self { secret, traits: None }
-    }
-}
 
 /// A key in the pool. What every request touches comes first, and is as much as one cache line: hence the order. With the
 /// count of its `Arc` before it, that is two lines wherever it lies.
@@ -214,11 +107,11 @@ impl Member {
     }
 
     pub(super) fn weight(&self) -> u8 {
-        self.key.traits.as_ref().and_then(|traits| traits.weight).map_or(1, NonZeroU8::get)
+        self.key.own_weight()
     }
 
     pub(super) fn tier(&self) -> u8 {
-        self.key.traits.as_ref().map_or(0, |traits| traits.tier)
+        self.key.own_tier()
     }
 
     /// Counts the member as used as often, by its weight, as the others were while it was away: else it would be

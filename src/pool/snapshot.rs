@@ -9,6 +9,8 @@ use super::ledger::Ledger;
 use super::usage::ModelUsage;
 use crate::clock::Timestamp;
 use crate::health::{Reason, State};
+use crate::origin::Origin;
+use crate::record::Traits;
 use crate::secret::KeyId;
 use crate::subnet::Subnet;
 
@@ -38,6 +40,11 @@ pub struct MemberSnapshot {
     pub key: String,
     /// What an operator called it.
     pub label: Option<String>,
+    /// Where it is sent, if not to the pool's origin.
+    pub origin: Option<String>,
+    /// By what the pool chooses it.
+    #[serde(flatten)]
+    pub traits: Traits,
     /// What it may be used for.
     pub state: State,
     /// Why.
@@ -100,6 +107,8 @@ impl MemberSnapshot {
             id: member.id,
             key: member.key.secret.masked(),
             label: member.key.labelled().map(str::to_owned),
+            origin: member.key.own_origin().map(Origin::to_string),
+            traits: member.key.traits(),
             state: health.state(),
             reason: health.reason(),
             since: cell.since,

@@ -16,6 +16,7 @@ mod change;
 mod kept;
 mod spent;
 mod tally;
+mod traits;
 
 use std::cmp::Ordering;
 
@@ -25,6 +26,7 @@ pub use change::{Change, Tombstone};
 pub use kept::Kept;
 pub use spent::{Spent, UsageOfDay};
 pub use tally::{Counts, Replica, Tallies, Tally};
+pub use traits::Traits;
 
 use crate::clock::Timestamp;
 use crate::demand::Caller;

@@ -3,6 +3,7 @@
 mod api_key_lb;
 mod bodies;
 mod layer;
+mod models;
 mod sessions;
 
 use http::request::Builder;

@@ -1,0 +1,170 @@
+//! A key, and what an operator says about it.
+
+use std::num::NonZeroU8;
+
+use crate::demand::Models;
+use crate::origin::Origin;
+use crate::record::Traits;
+use crate::secret::Secret;
+
+/// A key to be put into a pool, with what is known about it.
+///
+/// ```
+/// use key_commune::pool::Key;
+///
+/// let key = Key::new("sk-test-0123456789abcdef")?.label("team blue");
+/// # Ok::<(), key_commune::secret::SecretError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub(super) secret: Secret,
+    /// Boxed, for few of a million keys have any.
+    told: Option<Box<Told>>,
+}
+
+/// What an operator says about a key.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    label: Option<Box<str>>,
+    origin: Option<Origin>,
+    traits: Traits,
+}
+
+impl Key {
+    /// The longest label, and the longest name of a group, in bytes; a longer one is cut.
+    pub const MAX_LABEL: usize = 64;
+
+    /// A key with this text.
+    ///
+    /// # Errors
+    /// When the text cannot be a key, see [`Secret::new`].
+    pub fn new(text: impl Into<String>) -> Result<Self, crate::secret::SecretError> {
+        Secret::new(text).map(Self::from)
+    }
+
+    /// The same, under a name for people.
+    #[must_use]
+    pub fn label(mut self, label: &str) -> Self {
+        self.told().label = Some(Self::cut(label));
+        self
+    }
+
+    /// The same, sent to this origin instead of the pool's. It is never sent to any other.
+    #[must_use]
+    pub fn origin(mut self, origin: Origin) -> Self {
+        self.told().origin = Some(origin);
+        self
+    }
+
+    /// The same, for so many times the requests of a key of weight 1, as far as the strategy spreads them. Default: 1, and 0
+    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit. Stores do not remember it.
+    ///
+    /// ```
+    /// use key_commune::{Key, KeyPool, Provider};
+    ///
+    /// let keys = [Key::new("sk-large-0123456789")?.weight(3), Key::new("sk-small-0123456789")?];
+    /// let pool = KeyPool::builder(Provider::OPENAI).keys(keys).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn weight(mut self, weight: u8) -> Self {
+        self.told().traits.weight = NonZeroU8::new(weight).unwrap_or(NonZeroU8::MIN);
+        self
+    }
+
+    /// The same, in this tier: it serves a request, or is tried out after a rest, only while no key of a lower tier can
+    /// serve it. Default: 0, the first. Stores do not remember it.
+    #[must_use]
+    pub fn tier(mut self, tier: u8) -> Self {
+        self.told().traits.tier = tier;
+        self
+    }
+
+    /// The same, for these models alone. Without them it serves any model, and names none.
+    ///
+    /// ```
+    /// use key_commune::{Key, KeyPool, Provider};
+    ///
+    /// let keys = [Key::new("sk-old-0123456789")?.models("gpt-4o*".parse()?), Key::new("sk-new-0123456789")?.models("others".parse()?)];
+    /// let pool = KeyPool::builder(Provider::OPENAI).keys(keys).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn models(mut self, models: Models) -> Self {
+        self.told().traits.models = Some(models);
+        self
+    }
+
+    /// The same, of this account: what a provider counts by account, the keys of a group run out of together. An empty
+    /// name is none.
+    ///
+    /// ```
+    /// use key_commune::{Key, KeyPool, Provider};
+    ///
+    /// let keys = ["sk-one-0123456789", "sk-two-0123456789"].map(|text| Key::new(text).map(|key| key.group("acct-a")));
+    /// let pool = KeyPool::builder(Provider::OPENAI).keys(keys.into_iter().collect::<Result<Vec<_>, _>>()?).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn group(mut self, group: &str) -> Self {
+        self.told().traits.group = Some(Self::cut(group)).filter(|group| !group.is_empty());
+        self
+    }
+
+    /// What of a text becomes a label.
+    pub(super) fn cut(label: &str) -> Box<str> {
+        let mut bytes = 0;
+        let fits = |letter: &char| {
+            bytes += letter.len_utf8();
+            bytes <= Self::MAX_LABEL
+        };
+        let cut: String = label.chars().filter(|letter| !letter.is_control()).take_while(fits).collect();
+        cut.into()
+    }
+
+    /// A key as a store knows it.
+    pub(super) fn remembered(secret: Secret, label: Option<&str>, origin: Option<Origin>) -> Self {
+        let key = origin.into_iter().fold(Self::from(secret), Self::origin);
+        label.into_iter().fold(key, Self::label)
+    }
+
+    pub(super) fn labelled(&self) -> Option<&str> {
+        self.told.as_ref()?.label.as_deref()
+    }
+
+    pub(super) fn own_origin(&self) -> Option<&Origin> {
+        self.told.as_ref()?.origin.as_ref()
+    }
+
+    #[allow(dead_code)] // the pool will choose by them
+    pub(super) fn own_models(&self) -> Option<&Models> {
+        self.told.as_ref()?.traits.models.as_ref()
+    }
+
+    #[allow(dead_code)]
+    pub(super) fn group_name(&self) -> Option<&str> {
+        self.told.as_ref()?.traits.group.as_deref()
+    }
+
+    pub(super) fn own_weight(&self) -> u8 {
+        self.told.as_ref().map_or(1, |told| told.traits.weight.get())
+    }
+
+    pub(super) fn own_tier(&self) -> u8 {
+        self.told.as_ref().map_or(0, |told| told.traits.tier)
+    }
+
+    pub(super) fn traits(&self) -> Traits {
+        self.told.as_ref().map_or_else(Traits::default, |told| told.traits.clone())
+    }
+
+    fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
+    }
+}
+
+impl From<Secret> for Key {
+    fn from(secret: Secret) -> Self {
+        Self { secret, told: None }
+    }
+}
