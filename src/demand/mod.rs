@@ -10,6 +10,7 @@ mod said;
 mod source;
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ pub use source::Source;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
-    model: Option<Box<str>>,
+    model: Option<Arc<str>>,
     session: Option<Box<str>>,
     previous_response: Option<Box<str>>,
     caller: Option<Caller>,
@@ -41,7 +42,7 @@ impl Demand {
     /// The same, for this model.
     #[must_use]
     pub fn model(mut self, name: &str) -> Self {
-        self.model = bounded(name);
+        self.model = Self::is_name(name).then(|| name.into());
         self
     }
 
@@ -69,6 +70,11 @@ impl Demand {
     /// The model asked for.
     pub fn model_name(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    /// The same, to be kept as long as the request is served.
+    pub(crate) fn shared_model(&self) -> Option<&Arc<str>> {
+        self.model.as_ref()
     }
 
     /// The session the request belongs to.

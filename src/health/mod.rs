@@ -164,6 +164,13 @@ impl Health {
         Self { state: State::Resting, until, changed: next, rested: next, reason, suspected: false, ..self }
     }
 
+    /// The key rests for all models because it failed for too many of them.
+    #[must_use]
+    pub(crate) fn locked_out(self, until: Timestamp, next: Step) -> Self {
+        let reason = Some(Reason::Outcome(Outcome::Throttled));
+        Self { state: State::Resting, until, changed: next, rested: next, reason, suspected: false, ..self }
+    }
+
     /// A clean slate.
     #[must_use]
     pub fn cleared(next: Step) -> Self {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::{Health, Reason};
 use crate::hint::Hint;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Scope, Verdict};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -23,6 +24,9 @@ pub struct Penalties {
     throttled: Ladder,
     rejected: Ladder,
     quota_spent: Ladder,
+    forbidden: Ladder,
+    by_model: bool,
+    lockout: Option<Lockout>,
     hints: bool,
     hint_cap: Duration,
     quota_cap: Duration,
@@ -37,6 +41,9 @@ impl Default for Penalties {
             throttled: Ladder::doubling(MINUTE, HOUR),
             rejected: Ladder::steps([MINUTE, HOUR, DAY]).retires_at(4),
             quota_spent: Ladder::steps([HOUR]),
+            forbidden: Ladder::doubling(HOUR, DAY),
+            by_model: false,
+            lockout: None,
             hints: true,
             hint_cap: HOUR,
             quota_cap: DAY,
@@ -66,6 +73,29 @@ impl Penalties {
     #[must_use]
     pub fn quota_spent(mut self, ladder: Ladder) -> Self {
         self.quota_spent = ladder;
+        self
+    }
+
+    /// Rests for [`Outcome::Forbidden`], of a key for the one model that it may not use. Default: 1 h, doubling, at most
+    /// 24 h.
+    #[must_use]
+    pub fn forbidden(mut self, ladder: Ladder) -> Self {
+        self.forbidden = ladder;
+        self
+    }
+
+    /// Whether a throttle and a spent quota rest a key for the requested model alone, even where the provider does not say
+    /// so: for providers that count by model. Default: no.
+    #[must_use]
+    pub fn by_model(mut self, alone: bool) -> Self {
+        self.by_model = alone;
+        self
+    }
+
+    /// Rests a key for `rest` once it has come to the last step of its ladder for so many models. Default: never.
+    #[must_use]
+    pub fn lockout(mut self, models: usize, rest: Duration) -> Self {
+        self.lockout = Some(Lockout { models, rest });
         self
     }
 
@@ -120,9 +150,27 @@ impl Penalties {
         self.probe_patience
     }
 
+    /// What a verdict strikes by these rules.
+    pub(crate) fn scope(&self, verdict: &Verdict) -> Scope {
+        let limit = matches!(verdict.outcome, Outcome::Throttled | Outcome::QuotaSpent);
+        if self.by_model && limit && verdict.scope == Scope::Key { Scope::KeyModel } else { verdict.scope }
+    }
+
+    pub(crate) fn lockout_rule(&self) -> Option<Lockout> {
+        self.lockout
+    }
+
+    /// Whether a key has come to the last step of the ladder for what it was struck for.
+    pub(crate) fn is_at_end(&self, health: &Health) -> bool {
+        let Some(Reason::Outcome(outcome)) = health.reason() else { return false };
+        let (throttles, rejections) = health.strikes();
+        let strikes = if outcome == Outcome::Rejected { rejections } else { throttles };
+        self.ladder(outcome).is_some_and(|ladder| ladder.is_at_end(strikes))
+    }
+
     /// The longest rest that these rules can come to.
     pub(super) fn longest(&self) -> Duration {
-        let ladders = [&self.throttled, &self.rejected, &self.quota_spent].map(Ladder::longest);
+        let ladders = [&self.throttled, &self.rejected, &self.quota_spent, &self.forbidden].map(Ladder::longest);
         let others = [self.hint_cap, self.quota_cap, self.probe_patience];
         ladders.into_iter().chain(others).max().unwrap_or_default()
     }
@@ -133,6 +181,7 @@ impl Penalties {
             Outcome::Throttled => &self.throttled,
             Outcome::Rejected => &self.rejected,
             Outcome::QuotaSpent => &self.quota_spent,
+            Outcome::Forbidden => &self.forbidden,
             _ => return None,
         };
         Some(ladder).filter(|ladder| !ladder.is_empty())
@@ -152,6 +201,13 @@ impl Penalties {
         let share = rest.mul_f64(draw as f64 / u64::MAX as f64);
         share.max(Duration::from_secs(1)).min(rest)
     }
+}
+
+/// How many models at the end of their ladders rest a key, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lockout {
+    pub(crate) models: usize,
+    pub(crate) rest: Duration,
 }
 
 /// Rests for the first, second, third … strike in a row, and the strike that retires.
@@ -195,6 +251,14 @@ impl Ladder {
         match &self.rests {
             Rests::Doubling { cap, .. } => *cap,
             Rests::Steps(rests) => rests.iter().max().copied().unwrap_or_default(),
+        }
+    }
+
+    /// Whether more strikes than so many make no rest longer.
+    fn is_at_end(&self, strike: u32) -> bool {
+        match &self.rests {
+            Rests::Doubling { cap, .. } => self.rest(strike) >= *cap,
+            Rests::Steps(rests) => strike as usize >= rests.len(),
         }
     }
 

@@ -118,7 +118,8 @@ impl Shared {
         let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
         let member = Arc::new(Member::new(place as usize, id, key, &history.tally(), self));
         member.catch_up(ledger.roster.level(member.tier()));
-        let cell = Some(Cell::new(member, history, ledger.step()));
+        let group = member.key.group_name().map(|name| ledger.scopes.enter(name, place));
+        let cell = Some(Cell::new(member, history, group, ledger.step()));
         match ledger.cells.get_mut(place as usize) {
             Some(free) => *free = cell,
             None => ledger.cells.push(cell),

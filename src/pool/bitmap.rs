@@ -34,6 +34,15 @@ impl Bitmap {
         self.capacity
     }
 
+    /// Whether a place is set.
+    pub(crate) fn get(&self, place: usize) -> bool {
+        self.word(place / BITS) & (1 << (place % BITS)) != 0
+    }
+
+    pub(crate) fn put(&self, place: usize, on: bool) {
+        if on { self.set(place) } else { self.clear(place) }
+    }
+
     pub(crate) fn set(&self, place: usize) {
         let mut index = place;
         for level in self.levels() {

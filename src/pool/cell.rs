@@ -16,6 +16,8 @@ pub(super) struct Cell {
     pub(super) health: Health,
     pub(super) since: Timestamp,
     pub(super) history: History,
+    /// The number of its group, if it is of one.
+    pub(super) group: Option<u32>,
     /// Only where answers are metered.
     pub(super) spending: Option<Box<Spending>>,
     /// Few members have any.
@@ -42,8 +44,9 @@ impl Cell {
     /// Whoever accuses so many members that work is to blame itself.
     const MOST_WRONGED: usize = 3;
 
-    pub(super) fn new(member: Arc<Member>, history: History, step: Step) -> Self {
-        Self { member, health: Health::cleared(step), since: history.created, history, spending: None, ties: None }
+    pub(super) fn new(member: Arc<Member>, history: History, group: Option<u32>, step: Step) -> Self {
+        let (health, since) = (Health::cleared(step), history.created);
+        Self { member, health, since, history, group, spending: None, ties: None }
     }
 
     fn ties(&mut self) -> &mut Ties {

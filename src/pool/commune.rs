@@ -9,6 +9,7 @@ use super::lease::Lease;
 use super::member::Member;
 use super::shared::Shared;
 use super::tried::Tried;
+use super::wish::Wish;
 use super::{Key, KeyPool};
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -191,15 +192,15 @@ impl Shared {
     }
 
     fn checkout_own(&self, member: &Arc<Member>) -> Lease {
-        let caller = Some(member.caller());
+        let wish = Wish::by(member.caller());
         // In this order: see the module of `Word`.
         let step = self.signals.step();
         if member.word.enter() {
-            return Lease::new(Arc::clone(member), step, caller, false);
+            return Lease::new(Arc::clone(member), step, wish, None);
         }
         self.with(|ledger| {
             member.word.admit();
-            Lease::new(Arc::clone(member), ledger.step(), caller, false)
+            Lease::new(Arc::clone(member), ledger.step(), wish, None)
         })
     }
 }

@@ -136,12 +136,10 @@ impl Key {
         self.told.as_ref()?.origin.as_ref()
     }
 
-    #[allow(dead_code)] // the pool will choose by them
     pub(super) fn own_models(&self) -> Option<&Models> {
         self.told.as_ref()?.traits.models.as_ref()
     }
 
-    #[allow(dead_code)]
     pub(super) fn group_name(&self) -> Option<&str> {
         self.told.as_ref()?.traits.group.as_deref()
     }

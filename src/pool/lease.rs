@@ -6,7 +6,10 @@ use http::HeaderValue;
 
 use super::attribution::Accusation;
 use super::member::Member;
+use super::shared::Shared;
 use super::signals::Telling;
+use super::spot::Spot;
+use super::wish::Wish;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::Step;
@@ -33,8 +36,9 @@ enum Call {
 pub struct Lease {
     pub(super) member: Arc<Member>,
     pub(super) step: Step,
-    pub(super) probe: bool,
-    caller: Option<Caller>,
+    /// What the attempt tries out, if anything.
+    pub(super) probe: Option<Spot>,
+    pub(super) wish: Wish,
     call: Call,
     begun: Timestamp,
     /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
@@ -45,8 +49,8 @@ pub struct Lease {
 impl Lease {
     /// A lease on a member that has been entered.
     #[inline]
-    pub(super) fn new(member: Arc<Member>, step: Step, caller: Option<Caller>, probe: bool) -> Self {
-        Self { member, step, probe, caller, call: Call::Open, begun: Timestamp::MAX, proves: true, accusation: None }
+    pub(super) fn new(member: Arc<Member>, step: Step, wish: Wish, probe: Option<Spot>) -> Self {
+        Self { member, step, probe, wish, call: Call::Open, begun: Timestamp::MAX, proves: true, accusation: None }
     }
 
     /// The attempt begins.
@@ -72,12 +76,12 @@ impl Lease {
 
     /// On whose behalf the key is used.
     pub fn caller(&self) -> Option<Caller> {
-        self.caller
+        self.wish.caller
     }
 
     /// Whether this attempt tries out a key whose rest is over.
     pub fn is_probe(&self) -> bool {
-        self.probe
+        self.probe.is_some()
     }
 
     /// Remembers where the caller comes from, for the key's statistics.
@@ -94,7 +98,7 @@ impl Lease {
 
     /// Whether the key is not the caller's own, in a commune.
     pub(crate) fn is_foreign(&self) -> bool {
-        self.caller.is_some_and(|caller| caller != self.member.caller())
+        self.wish.caller.is_some_and(|caller| caller != self.member.caller())
     }
 
     pub(super) fn proves(&self) -> bool {
@@ -160,7 +164,7 @@ impl Lease {
             && let Some(pool) = self.member.pool.upgrade()
         {
             self.accusation = pool.settle(self, verdict, now);
-            self.probe = false;
+            self.probe = None;
         }
         self.proves &= verdict.outcome == Outcome::Accepted;
     }
@@ -178,8 +182,8 @@ impl Lease {
     pub fn expose(&mut self, now: Timestamp) {
         self.note(Outcome::Forbidden);
         if let Some(pool) = self.member.pool.upgrade() {
+            self.give_permit_back(&pool, now);
             pool.expose(&self.member, now);
-            self.probe = false;
         }
     }
 
@@ -203,17 +207,31 @@ impl Lease {
         }
     }
 
+    /// What the attempt was to try out is still to be tried.
+    fn give_permit_back(&mut self, pool: &Shared, now: Timestamp) {
+        if self.probe.is_some() {
+            pool.settle(self, &Verdict::new(Outcome::Aborted), now);
+            self.probe = None;
+        }
+    }
+
+    #[inline]
+    fn has_more_to_clear(&self) -> bool {
+        let pool = || self.member.pool.upgrade();
+        self.member.signals.has_scopes() && pool().is_some_and(|pool| pool.has_more_to_clear(self))
+    }
+
     /// Whether the pool has to be told under its lock.
     #[inline]
     fn matters(&self, verdict: &Verdict) -> bool {
         match verdict.fault() {
-            _ if self.probe => true,
+            _ if self.probe.is_some() => true,
             None if verdict.outcome == Outcome::Accepted => {
                 if !self.proves {
                     return false;
                 }
                 let telling = self.member.signals.succeeded();
-                telling == Telling::Lock || !self.member.word.is_clean()
+                telling == Telling::Lock || !self.member.word.is_clean() || self.has_more_to_clear()
             }
             Some(Fault::Key | Fault::Service) => true,
             _ => false,
@@ -224,11 +242,10 @@ impl Lease {
 impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
-        if self.probe
+        if self.probe.is_some()
             && let Some(pool) = self.member.pool.upgrade()
         {
-            let now = pool.clock.now();
-            pool.settle(self, &Verdict::new(Outcome::Aborted), now);
+            self.give_permit_back(&pool, pool.clock.now());
         }
         if self.call == Call::Open {
             if self.member.signals.latency_decay.is_some()

@@ -11,16 +11,17 @@ use std::task::Waker;
 use super::budget::Budget;
 use super::cell::Cell;
 use super::changes::Changes;
-use super::lease::Lease;
+use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
 use super::roster::Roster;
+use super::scopes::Scopes;
 use super::signals::Signals;
+use super::spot::Spot;
 use super::tried::Tried;
 use super::waiting::Queue;
 use super::word::Standing;
 use crate::clock::Timestamp;
-use crate::demand::Caller;
 use crate::health::{Health, Judge, Penalties, State, Step};
 use crate::secret::KeyId;
 
@@ -38,7 +39,11 @@ pub(crate) struct Ledger {
     /// To be woken once the lock is released.
     pub(super) wakers: Vec<Waker>,
     pub(super) signals: Arc<Signals>,
-    pub(super) due: BTreeSet<(Timestamp, u32)>,
+    /// When what rests has rested long enough: first what concerns any model, then keys for one model, by lane.
+    due: BTreeSet<(Timestamp, Spot)>,
+    due_pairs: BTreeSet<(LaneId, Timestamp, u32)>,
+    pub(super) scopes: Scopes,
+    pub(super) next_lane: LaneId,
     step: Step,
 }
 
@@ -57,6 +62,9 @@ impl Ledger {
             wakers: Vec::new(),
             signals,
             due: BTreeSet::new(),
+            due_pairs: BTreeSet::new(),
+            scopes: Scopes::default(),
+            next_lane: 0,
             step: 0,
         }
     }
@@ -103,42 +111,107 @@ impl Ledger {
         if old.state() != health.state() {
             cell.since = now;
         }
-        if standing(old) == Standing::Closed && standing(health) != Standing::Closed {
+        self.refresh(place);
+        self.reschedule(Spot::Key(place), old, health);
+        self.publish_step(old, health);
+        self.hand_out(place, now);
+    }
+
+    /// Brings the word of a member and its bits up to date with its health and that of its group.
+    pub(super) fn refresh(&mut self, place: u32) {
+        let Some(cell) = self.cell(place) else { return };
+        let group = cell.group.and_then(|number| self.scopes.group(number));
+        let standing = standing(cell.health).max(group.map_or(Standing::Clean, standing));
+        if !cell.member.word.is_open() && standing != Standing::Closed {
             cell.member.catch_up(self.roster.level(cell.member.tier()));
         }
-        cell.member.word.set(standing(health));
-        self.roster.mark(place, standing(health) != Standing::Closed);
-        self.reschedule(place, old, health);
+        cell.member.word.set(standing);
+        self.roster.mark(place, standing != Standing::Closed);
+    }
+
+    pub(super) fn publish_step(&mut self, old: Health, health: Health) {
         if health.changed() != old.changed() {
             self.step = self.step.max(health.changed());
             self.signals.publish(self.step);
         }
-        self.hand_out(place, now);
     }
 
-    fn reschedule(&mut self, place: u32, old: Health, health: Health) {
+    pub(super) fn reschedule(&mut self, spot: Spot, old: Health, health: Health) {
         let next = self.due_first();
-        let was_due = old.due().is_some_and(|due| self.due.remove(&(due, place)));
+        let was_due = self.unschedule(spot, old);
         if let Some(due) = health.due() {
-            self.due.insert((due, place));
+            match spot {
+                Spot::Pair(place, lane) => self.due_pairs.insert((lane, due, place)),
+                _ => self.due.insert((due, spot)),
+            };
         }
-        self.signals.set_next_due(self.next_probe());
+        self.tell_due(spot);
         if self.due_first() < next || (was_due && health.until() < old.until()) {
             // Whoever waits sleeps until the old time; the new one is earlier.
             self.wakers.extend(self.queue.wakers());
         }
     }
 
+    /// Takes a thing off the list of what is due some time. Answers whether it was on it.
+    pub(super) fn unschedule(&mut self, spot: Spot, health: Health) -> bool {
+        health.due().is_some_and(|due| match spot {
+            Spot::Pair(place, lane) => self.due_pairs.remove(&(lane, due, place)),
+            _ => self.due.remove(&(due, spot)),
+        })
+    }
+
+    /// Tells those who read without the lock when the next thing comes due.
+    fn tell_due(&self, spot: Spot) {
+        self.signals.set_next_due(self.next_probe());
+        let lanes = self.roster.lanes.load();
+        if let Spot::Pair(_, id) = spot
+            && let Some(lane) = lanes.by_id(id)
+        {
+            lane.set_next_due(self.pairs_due(id).next().map_or(Timestamp::MAX, |(due, _)| due));
+        }
+        lanes.all().for_each(|lane| lane.deafen(Timestamp::ZERO));
+    }
+
     fn due_first(&self) -> Timestamp {
         self.due.first().map_or(Timestamp::MAX, |&(until, _)| until)
     }
 
-    /// When the first member comes due that a new request may probe. Looks at those that rest in tiers which nobody needs.
+    /// When the first thing comes due that a new request may probe. Looks at those that rest in tiers which nobody needs.
     fn next_probe(&self) -> Timestamp {
-        let Some(serving) = self.roster.serving(&Tried::default()) else { return self.due_first() };
-        let needed =
-            |&&(_, place): &&(Timestamp, u32)| self.cell(place).is_some_and(|cell| cell.member.tier() <= serving);
+        let Some(serving) = self.roster.serving(None, &Tried::default()) else { return self.due_first() };
+        let needed = |&&(_, spot): &&(Timestamp, Spot)| match spot {
+            Spot::Key(place) => self.cell(place).is_some_and(|cell| cell.member.tier() <= serving),
+            _ => true,
+        };
         self.due.iter().find(needed).map_or(Timestamp::MAX, |&(due, _)| due)
+    }
+
+    fn pairs_due(&self, lane: LaneId) -> impl Iterator<Item = (Timestamp, Spot)> {
+        let from = (lane, Timestamp::ZERO, 0)..=(lane, Timestamp::MAX, u32::MAX);
+        self.due_pairs.range(from).map(move |&(_, due, place)| (due, Spot::Pair(place, lane)))
+    }
+
+    /// What has rested long enough and concerns requests of a lane.
+    pub(super) fn due_now(&self, lane: Option<&Lane>, now: Timestamp) -> impl Iterator<Item = Spot> {
+        let pairs =
+            lane.into_iter().flat_map(move |lane| self.pairs_due(lane.id).take_while(move |&(due, _)| due <= now));
+        let general = self.due.iter().copied().take_while(move |&(due, _)| due <= now);
+        general.chain(pairs).map(|(_, spot)| spot)
+    }
+
+    /// What rests and concerns requests of a lane, the first to come due of either kind first.
+    pub(super) fn due_spots(&self, lane: Option<&Lane>) -> impl Iterator<Item = Spot> {
+        let pairs = lane.into_iter().flat_map(|lane| self.pairs_due(lane.id).take(LOOK));
+        let general = self.due.iter().copied().take(LOOK);
+        general.chain(pairs).map(|(_, spot)| spot)
+    }
+
+    /// When the next thing comes due after a moment that concerns requests of a lane.
+    pub(super) fn due_after(&self, lane: &Lane, now: Timestamp) -> Timestamp {
+        let later = |(due, _): &(Timestamp, Spot)| *due > now;
+        let general = self.due.iter().copied().find(later);
+        let pair = self.pairs_due(lane.id).find(later);
+        general.into_iter().chain(pair).map(|(due, _)| due).min().unwrap_or(Timestamp::MAX)
     }
 
     /// Takes a member out of the books, so that nobody is let in any more.
@@ -150,143 +223,64 @@ impl Ledger {
 
     fn forget(&mut self, place: u32) -> Option<Cell> {
         let cell = self.cells.get_mut(place as usize)?.take()?;
-        if let Some(due) = cell.health.due() {
-            self.due.remove(&(due, place));
-        }
-        self.signals.set_next_due(self.next_probe());
+        self.unschedule(Spot::Key(place), cell.health);
+        self.forget_scopes(place, cell.group);
+        self.tell_due(Spot::Key(place));
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
         Some(cell)
     }
 
-    /// Whether any member may be used by anybody.
-    pub(super) fn has_open(&self) -> bool {
-        self.roster.open.at_or_after(0, |_| u64::MAX).is_some()
-    }
-
-    /// When the first rest ends. A key that is being probed may be told any moment: a second.
-    pub(super) fn soonest(&self, now: Timestamp) -> Option<Timestamp> {
-        // Suspects come first in the list, whenever their time is up.
-        let suspects = self.due.iter().take_while(|&&(due, _)| due == Timestamp::ZERO).count();
-        let first = self.due.iter().take(suspects + 1).map(|&(_, place)| self.expected(place, now)).min();
-        first.map(|soonest| soonest.max(now))
-    }
-
-    /// When a member that rests and was not tried comes free.
-    pub(super) fn due_untried(&self, tried: &Tried, now: Timestamp) -> Option<Timestamp> {
-        let due = self.due.iter().filter(|&&(_, place)| !tried.contains(place)).take(2);
-        due.map(|&(_, place)| self.expected(place, now)).min()
-    }
-
-    /// Whether a member that was not tried can serve now.
-    pub(super) fn has_untried(&self, tried: &Tried, now: Timestamp) -> bool {
-        let open = self.roster.open.at_or_after(0, |word| tried.mask(word)).is_some();
-        open || (!tried.has_probed() && first_untried(&self.due, tried).is_some_and(|due| due <= now))
-    }
-
-    fn expected(&self, place: u32, now: Timestamp) -> Timestamp {
-        let Some(Cell { health, .. }) = self.cell(place) else { return now };
-        let probing = health.state() == State::Probing;
-        if probing { health.until().min(now + std::time::Duration::from_secs(1)) } else { health.until() }
-    }
-
-    /// A lease on a member whose rest is over, or that needs a witness, if there is one that this request may probe: one of
-    /// those at `only` these places, if any are given, and of no tier behind the one that serves it.
-    pub(super) fn probe(
-        &mut self,
-        tried: &Tried,
-        caller: Option<Caller>,
-        now: Timestamp,
-        only: Option<&[u32]>,
-    ) -> Option<Lease> {
-        let serving = self.roster.serving(tried).unwrap_or(u8::MAX);
-        let may = |cell: &Cell| cell.member.tier() <= serving && cell.may_be_tried_by(caller, now);
-        let may = |&place: &u32| {
-            let asked = only.is_none_or(|only| only.contains(&place));
-            asked && !tried.contains(place) && self.cell(place).is_some_and(may)
-        };
-        let due = self.due.iter().take_while(|&&(due, _)| due <= now).map(|&(_, place)| place);
-        let place = due.into_iter().find(may)?;
-        if self.clear_by_time(place, now) {
-            return self.lease_open(place, caller);
-        }
-        self.probe_at(place, caller, now)
-    }
-
-    /// Ends a suspicion that nobody has borne out in its time. Answers whether there was one.
-    pub(super) fn clear_by_time(&mut self, place: u32, now: Timestamp) -> bool {
-        let Some(health) = self.cell(place).map(|cell| cell.health) else { return false };
-        let over = health.is_cleared_by_time(now);
-        if over {
-            self.install(place, health.acquitted(self.next_step()), now);
-        }
-        over
-    }
-
-    fn probe_at(&mut self, place: u32, caller: Option<Caller>, now: Timestamp) -> Option<Lease> {
-        let cell = self.cell(place)?;
-        let member = Arc::clone(&cell.member);
-        let health = cell.health.probed(&self.judge(now, 0));
-        member.word.admit();
-        self.install(place, health, now);
-        Some(Lease::new(member, health.changed(), caller, true))
-    }
-
-    /// A lease on any open member that was not tried, without asking the strategy: the lock is held.
-    pub(super) fn any_open(&self, tried: &Tried, caller: Option<Caller>) -> Option<Lease> {
-        let place = self.roster.any_open(tried)?;
-        self.lease_open(place as u32, caller)
-    }
-
-    fn lease_open(&self, place: u32, caller: Option<Caller>) -> Option<Lease> {
-        let cell = self.cell(place).filter(|cell| standing(cell.health) != Standing::Closed)?;
-        cell.member.word.admit();
-        Some(Lease::new(Arc::clone(&cell.member), self.step, caller, false))
-    }
-
-    /// Joins the queue, unless it is full. Between the checkout that failed and this a key may have come free: then it is
-    /// handed over at once.
-    pub(super) fn join_queue(&mut self, tried: &Tried, caller: Option<Caller>, now: Timestamp) -> Option<u64> {
-        let ticket = self.queue.join(tried, caller)?;
-        if let Some(lease) = self.any_open(tried, caller).or_else(|| self.probe(tried, caller, now, None)) {
-            self.queue.give(ticket, lease);
-        }
-        Some(ticket)
-    }
-
     /// Puts a new roster in place of the old one, its bits by the members' health.
     pub(super) fn replace(&mut self, roster: &Arc<Roster>) {
-        let open = |cell: &&Cell| standing(cell.health) != Standing::Closed;
-        self.cells.iter().flatten().filter(open).for_each(|cell| roster.mark(cell.member.place, true));
+        let lanes = Arc::new(self.roster.lanes.load().renewed(roster));
+        lanes.all().for_each(|lane| self.judge_lane(lane));
+        roster.lanes.store(lanes);
         self.roster = Arc::clone(roster);
+        let members = self.cells.iter().flatten().map(|cell| &cell.member);
+        members.filter(|member| member.word.is_open()).for_each(|member| roster.mark(member.place, true));
         self.signals.set_next_due(self.next_probe());
     }
 
-    /// Gives a member that can serve to those who wait, first come first served: an open one to all who have not tried
-    /// it, one whose rest is over to the first (I14, I16).
-    pub(super) fn hand_out(&mut self, place: u32, now: Timestamp) {
-        while let Some((ticket, caller)) = self.queue.first_for(place) {
-            let due = self.cell(place).is_some_and(|cell| cell.health.is_due(now));
-            let lease = if due { self.probe_at(place, caller, now) } else { self.lease_open(place, caller) };
-            let Some(lease) = lease else { return };
-            self.wakers.extend(self.queue.give(ticket, lease));
+    /// Has requests for a model told apart from others.
+    pub(super) fn tell_apart(&mut self, model: &Arc<str>) -> Arc<Lane> {
+        let mut lanes = self.roster.lanes.load_full();
+        if let Some(lane) = lanes.named(model) {
+            return Arc::clone(lane);
         }
+        if lanes.len() >= Lanes::MOST
+            && let Some(oldest) = self.oldest_of(&lanes)
+        {
+            self.forget_lane(oldest);
+            lanes = Arc::new(lanes.without(oldest));
+        }
+        self.next_lane += 1;
+        let (lanes, lane) = lanes.with(self.next_lane, model, &self.roster);
+        let members = self.cells.iter().flatten().map(|cell| &cell.member);
+        members
+            .filter(|member| member.word.is_open())
+            .for_each(|member| lane.mark(&self.roster.tiers, member.place, true));
+        self.roster.lanes.store(Arc::new(lanes));
+        lane
     }
 
-    /// Hands out all members whose rest is over, as far as somebody waits for them.
-    pub(super) fn hand_out_due(&mut self, now: Timestamp) {
-        let due = self.due.iter().take_while(|&&(until, _)| until <= now).take(Tried::MOST + 1);
-        let places: Vec<u32> = due.map(|&(_, place)| place).collect();
-        for place in places {
-            self.hand_out(place, now);
+    /// The lane that is of least use: nothing rests in it, or else it is the oldest.
+    fn oldest_of(&self, lanes: &Lanes) -> Option<LaneId> {
+        let rests = |lane: &Lane| self.scopes.pairs_of(lane.id).any(|(_, health)| !health.is_clean());
+        lanes.each_named().map(|lane| (rests(lane), lane.id)).min().map(|(_, id)| id)
+    }
+
+    /// Brings a lane of a new roster up to date with how keys are doing for its model.
+    fn judge_lane(&self, lane: &Lane) {
+        for (place, health) in self.scopes.pairs_of(lane.id) {
+            lane.judge(place, standing(health) == Standing::Closed, !health.is_clean());
         }
+        lane.set_next_due(self.pairs_due(lane.id).next().map_or(Timestamp::MAX, |(due, _)| due));
     }
 }
 
-/// When the first member comes free that was not tried. A request has tried few, so this looks at few.
-pub(super) fn first_untried(due: &BTreeSet<(Timestamp, u32)>, tried: &Tried) -> Option<Timestamp> {
-    due.iter().find(|&&(_, place)| !tried.contains(place)).map(|&(until, _)| until)
-}
+/// How many of the things that rest are looked at to tell when a request will be served.
+const LOOK: usize = 64;
 
 /// What a member's word must say for its health.
 pub(super) fn standing(health: Health) -> Standing {

@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
-use crate::demand::Caller;
+use crate::demand::{Caller, Models};
 use crate::rate::Gate;
 use crate::record::{Counts, Tally};
 use crate::scrub::Scrubber;
@@ -112,6 +112,11 @@ impl Member {
 
     pub(super) fn tier(&self) -> u8 {
         self.key.own_tier()
+    }
+
+    /// The models that it serves, if not all.
+    pub(super) fn models(&self) -> Option<&Models> {
+        self.key.own_models()
     }
 
     /// Counts the member as used as often, by its weight, as the others were while it was away: else it would be

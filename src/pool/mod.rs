@@ -14,6 +14,7 @@ mod commune;
 mod counters;
 mod history;
 mod key;
+mod lane;
 mod latency;
 mod lease;
 mod ledger;
@@ -21,19 +22,23 @@ mod marks;
 mod member;
 #[cfg(all(test, key_commune_loom))]
 mod models;
+mod openings;
 mod outage;
 mod random;
 mod records;
 mod roster;
+mod scopes;
 mod shared;
 mod signals;
 mod snapshot;
+mod spot;
 mod tier;
 mod today;
 mod tried;
 mod usage;
 mod view;
 mod waiting;
+mod wish;
 mod word;
 
 use std::sync::Arc;
@@ -56,6 +61,7 @@ pub use snapshot::{MemberSnapshot, Snapshot};
 pub use tried::Tried;
 pub use usage::ModelUsage;
 pub use waiting::Waiting;
+use wish::{Asked, Wish};
 
 /// A pool of keys. Cloning it shares it.
 ///
@@ -114,8 +120,9 @@ impl KeyPool {
     /// Waits until a key can serve the demand, or until `deadline`: first come, first served.
     pub fn wait(&self, demand: &Demand, tried: &Tried, deadline: Timestamp) -> Waiting {
         let now = self.now();
-        let number = self.0.with(|ledger| ledger.join_queue(tried, demand.caller_id(), now));
-        Waiting::new(self.clone(), number, deadline)
+        let wish = Wish::of(demand);
+        let number = self.0.with(|ledger| ledger.join_queue(&Asked { wish: &wish, tried }, now));
+        Waiting::new(self.clone(), number, demand.clone(), deadline)
     }
 
     /// Whether a request may try another key after a refusal: not in an outage that it began in, and not beyond
@@ -126,9 +133,11 @@ impl KeyPool {
 
     /// Takes one repeat out of the retry budget, if it has one left and there is another key to try now: for repeats that
     /// may be processed twice, or that rest nobody (I23).
-    pub fn may_repeat(&self, tried: &Tried, now: Timestamp) -> bool {
+    pub fn may_repeat(&self, demand: &Demand, tried: &Tried, now: Timestamp) -> bool {
+        let wish = Wish::of(demand);
+        let asked = Asked { wish: &wish, tried };
         let draw =
-            |ledger: &mut Ledger| ledger.has_untried(tried, now) && ledger.budget.draw(self.0.random.requests(), now);
+            |ledger: &mut Ledger| ledger.has_untried(&asked, now) && ledger.budget.draw(self.0.random.requests(), now);
         self.may_fail_over(tried) && self.0.with(draw)
     }
 
@@ -169,8 +178,8 @@ impl KeyPool {
     }
 
     /// What an exhausted pool can tell at this moment, to a request that has tried everything.
-    pub(crate) fn exhausted(&self, now: Timestamp) -> Exhausted {
-        self.0.exhausted(None, now)
+    pub(crate) fn exhausted(&self, demand: &Demand, now: Timestamp) -> Exhausted {
+        self.0.exhausted(demand, None, now)
     }
 }
 
@@ -185,6 +194,8 @@ pub struct Exhausted {
     pub open: bool,
     /// How many members the pool has.
     pub members: usize,
+    /// Whether no member serves the model that is asked for.
+    pub unserved: bool,
     /// When a key comes free that this very request has not tried.
     pub(crate) untried: Option<Timestamp>,
 }

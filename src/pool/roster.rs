@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
+
 use super::bitmap::Bitmap;
+use super::lane::{Lane, Lanes};
 use super::member::Member;
 use super::tier::Tier;
 use super::tried::Tried;
@@ -18,6 +21,8 @@ pub(crate) struct Roster {
     pub(super) open: Bitmap,
     /// How a strategy is shown unequal members, the tier to be used first first; empty if all are equal.
     pub(super) tiers: Box<[Tier]>,
+    /// Who serves which model, as far as models are told apart.
+    pub(super) lanes: ArcSwap<Lanes>,
     /// What stands for the members, by place, as soon as a strategy asks; 0 where there is none.
     fingerprints: OnceLock<Box<[u64]>>,
     /// Where the members stand, by a keyed hash of their secrets, where callers present keys.
@@ -32,6 +37,7 @@ impl Roster {
             open: Bitmap::new(members.len()),
             tiers: Tier::of(&members),
             members,
+            lanes: ArcSwap::default(),
             fingerprints: OnceLock::new(),
             places: HashMap::new(),
             owners: OnceLock::new(),
@@ -71,27 +77,41 @@ impl Roster {
         } else {
             self.open.clear(place as usize);
         }
-        self.tiers.iter().for_each(|tier| tier.mark(place, open));
+        self.tiers.iter().for_each(|tier| tier.mark(&tier.open, place, open));
+        self.lanes.load().all().for_each(|lane| lane.mark(&self.tiers, place, open));
     }
 
-    /// An open member that was not tried, of the first tier that has one.
-    pub(super) fn any_open(&self, tried: &Tried) -> Option<usize> {
+    /// The tiers, each with the seats that are open for requests of a lane.
+    pub(super) fn floors<'a>(&'a self, lane: Option<&'a Lane>) -> impl Iterator<Item = (&'a Tier, &'a Bitmap)> {
+        self.tiers.iter().enumerate().filter_map(move |(index, tier)| {
+            Some((tier, lane.map_or(Some(&tier.open), |lane| lane.seats().get(index))?))
+        })
+    }
+
+    /// The places that are open for requests of a lane, where all members are equal.
+    #[inline]
+    pub(super) fn places<'a>(&'a self, lane: Option<&'a Lane>) -> &'a Bitmap {
+        lane.and_then(Lane::places).unwrap_or(&self.open)
+    }
+
+    /// A member that is open for requests of a lane and was not tried, of the first tier that has one.
+    pub(super) fn any_open(&self, lane: Option<&Lane>, tried: &Tried) -> Option<u32> {
         if self.tiers.is_empty() {
-            return self.open.at_or_after(0, |word| tried.mask(word));
+            return self.places(lane).at_or_after(0, |word| tried.mask(word)).map(|place| place as u32);
         }
-        self.tiers.iter().find_map(|tier| tier.any_open(tried)).map(|place| place as usize)
+        self.floors(lane).find_map(|(tier, open)| tier.any_of(open, tried))
     }
 
     /// The tier that serves a request: of keys behind it none is needed. `None` if no member is open, or all are equal.
-    pub(super) fn serving(&self, tried: &Tried) -> Option<u8> {
-        self.tiers.iter().find(|tier| tier.any_open(tried).is_some()).map(|tier| tier.rank)
+    pub(super) fn serving(&self, lane: Option<&Lane>, tried: &Tried) -> Option<u8> {
+        self.floors(lane).find(|(tier, open)| tier.any_of(open, tried).is_some()).map(|(tier, _)| tier.rank)
     }
 
     /// How often the open members of a tier have been used for each unit of their weight, as the first of them tells: a
     /// strategy keeps them about even.
     pub(super) fn level(&self, tier: u8) -> u64 {
         let first = match self.tiers.iter().find(|other| other.rank == tier) {
-            Some(tier) => tier.any_open(&Tried::default()).map(|place| place as usize),
+            Some(tier) => tier.any_of(&tier.open, &Tried::default()).map(|place| place as usize),
             None => self.open.at_or_after(0, |_| u64::MAX),
         };
         let uses = |member: &Arc<Member>| member.word.counts().1 / u64::from(member.weight());

@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 
 use super::Exhausted;
 use super::attribution::Accusation;
+use super::bitmap::Bitmap;
 use super::commune::{Allowed, Commune};
+use super::lane::{Lane, Served};
 use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::{Member, window};
@@ -16,8 +18,10 @@ use super::outage::Failure;
 use super::random::Random;
 use super::roster::Roster;
 use super::signals::Signals;
+use super::spot::Spot;
 use super::tried::Tried;
 use super::view::{Question, Seats, View};
+use super::wish::{Asked, Wish};
 use crate::clock::{Clock, Timestamp};
 use crate::demand::Demand;
 use crate::guard::guarded;
@@ -71,14 +75,15 @@ impl Strategy {
     fn choose(&self, question: Question<'_>) -> Option<u32> {
         let roster = question.roster;
         if roster.tiers.is_empty() {
-            return self.choose_among(roster, question);
+            return self.choose_among(roster, roster.places(question.lane), question);
         }
-        let mut tiers = roster.tiers.iter().filter(|tier| tier.any_open(question.tried).is_some());
-        tiers.find_map(|tier| self.choose_among(tier, question))
+        let mut floors =
+            roster.floors(question.lane).filter(|(tier, open)| tier.any_of(open, question.tried).is_some());
+        floors.find_map(|(tier, open)| self.choose_among(tier, open, question))
     }
 
-    fn choose_among(&self, seats: &impl Seats, question: Question<'_>) -> Option<u32> {
-        let view = View::new(seats, question);
+    fn choose_among(&self, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
+        let view = View::new(seats, open, question);
         let seat = match self {
             Self::TwoChoices => better_of_two(&view),
             Self::Other(strategy) => guarded(|| strategy.select(&view, question.demand)).unwrap_or_else(|| view.any()),
@@ -92,11 +97,11 @@ impl Strategy {
         let Self::Other(strategy) = self else { return None };
         let roster = question.roster;
         if roster.tiers.is_empty() {
-            return home(&**strategy, roster, question).map(|home| vec![home]);
+            return home(&**strategy, roster, roster.places(question.lane), question).map(|home| vec![home]);
         }
-        let serving = roster.serving(question.tried).unwrap_or(u8::MAX);
-        let tiers = roster.tiers.iter().take_while(|tier| tier.rank <= serving);
-        tiers.map(|tier| home(&**strategy, tier, question)).collect()
+        let serving = roster.serving(question.lane, question.tried).unwrap_or(u8::MAX);
+        let floors = roster.floors(question.lane).take_while(|(tier, _)| tier.rank <= serving);
+        floors.map(|(tier, open)| home(&**strategy, tier, open, question)).collect()
     }
 
     pub(super) fn latency_decay(&self) -> Option<Duration> {
@@ -107,8 +112,8 @@ impl Strategy {
     }
 }
 
-fn home(strategy: &dyn Select, seats: &impl Seats, question: Question<'_>) -> Option<u32> {
-    let view = View::new(seats, question);
+fn home(strategy: &dyn Select, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
+    let view = View::new(seats, open, question);
     seats.owner(guarded(|| strategy.home(&view, question.demand)).flatten()?)
 }
 
@@ -127,22 +132,35 @@ impl Shared {
     #[inline]
     pub(super) fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
         tried.begin(self.signals.in_outage());
-        let due = self.signals.is_due(now) && !tried.has_probed();
-        if due && let Some(lease) = self.probe(demand, tried, now) {
+        let roster = self.roster.load();
+        let lane = demand.shared_model().and_then(|model| self.lane(&roster, model));
+        let lane = lane.as_deref();
+        let next_due = self.signals.next_due();
+        let due = lane.map_or(now >= next_due, |lane| lane.is_due(next_due, now)) && !tried.has_probed();
+        if due && let Some(lease) = self.probe((&roster, lane), demand, tried, now) {
             return Ok(lease);
         }
-        if let Some((member, step)) = self.select(demand, tried, now) {
-            let mut lease = Lease::new(member, step, demand.caller_id(), false);
+        if let Some((member, step)) = self.select((&roster, lane), demand, tried, now) {
+            let mut lease = Lease::new(member, step, Wish::of(demand), None);
             lease.begin(now);
             return Ok(lease);
         }
-        self.any(demand, tried, now).ok_or_else(|| self.exhausted(Some(tried), now))
+        self.any(demand, tried, now).ok_or_else(|| self.exhausted(demand, Some(tried), now))
+    }
+
+    /// Who serves a model, if not all members do.
+    fn lane(&self, roster: &Roster, model: &Arc<str>) -> Option<Arc<Lane>> {
+        match roster.lanes.load().of(model) {
+            Served::Anybody => None,
+            Served::By(lane) => Some(Arc::clone(lane)),
+            Served::Unknown => self.with(|ledger| Some(ledger.tell_apart(model))),
+        }
     }
 
     /// Takes note that a lease which was handed over serves this request.
     pub(super) fn accept(&self, lease: &mut Lease, tried: &mut Tried, now: Timestamp) {
         lease.begin(now);
-        tried.note(lease.member.place, lease.probe);
+        tried.note(lease.member.place, lease.is_probe());
         if !lease.member.is_stranger() {
             lease.member.note_use(&self.signals, now);
         }
@@ -150,15 +168,25 @@ impl Shared {
 
     /// A member that has been entered, and the step for its lease.
     #[inline]
-    fn select(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<(Arc<Member>, Step)> {
-        if tried.is_full() {
+    fn select(
+        &self,
+        (roster, lane): (&Roster, Option<&Lane>),
+        demand: &Demand,
+        tried: &mut Tried,
+        now: Timestamp,
+    ) -> Option<(Arc<Member>, Step)> {
+        if tried.is_full() || self.signals.is_pool_closed() {
             return None;
         }
         let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
-        let roster = self.roster.load();
         for _ in 0..ASKS {
-            let place = self.choose(&roster, (demand, tried), now, random)?;
+            let question = Question { roster, lane, tried, demand, pool: self, now, random };
+            let place = self.choose(question)?;
             let member = roster.member(place as usize).filter(|_| !tried.contains(place))?;
+            // The lane may be of a roster that is newer than ours.
+            if lane.is_some_and(|lane| !lane.serves(place)) {
+                return None;
+            }
             // In this order: see the module of `Word`.
             let step = self.signals.step();
             if member.word.enter() {
@@ -173,41 +201,43 @@ impl Shared {
 
     /// The place of a member to take: without a detour where all members are equal, and the strategy is the default.
     #[inline]
-    fn choose(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
+    fn choose(&self, question: Question<'_>) -> Option<u32> {
+        let roster = question.roster;
         if matches!(self.strategy, Strategy::TwoChoices) && roster.tiers.is_empty() {
-            let view = View::new(roster, self.question(roster, request, now, random));
+            let view = View::new(roster, roster.places(question.lane), question);
             return better_of_two(&view).map(|place| place as u32);
         }
-        self.ask(roster, request, now, random)
+        self.ask(question)
     }
 
     #[inline(never)]
-    fn ask(&self, roster: &Roster, request: (&Demand, &Tried), now: Timestamp, random: u64) -> Option<u32> {
-        self.strategy.choose(self.question(roster, request, now, random))
-    }
-
-    #[inline]
-    fn question<'a>(
-        &'a self,
-        roster: &'a Roster,
-        (demand, tried): (&'a Demand, &'a Tried),
-        now: Timestamp,
-        random: u64,
-    ) -> Question<'a> {
-        Question { roster, tried, demand, pool: self, now, random }
+    fn ask(&self, question: Question<'_>) -> Option<u32> {
+        self.strategy.choose(question)
     }
 
     #[cold]
-    fn probe(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
-        let roster = self.roster.load();
-        let homes = self.strategy.homes(self.question(&roster, (demand, tried), now, 0));
-        let is_open = |&home: &u32| roster.member(home as usize).is_none_or(|member| member.word.is_open());
+    fn probe(
+        &self,
+        (roster, lane): (&Roster, Option<&Lane>),
+        demand: &Demand,
+        tried: &mut Tried,
+        now: Timestamp,
+    ) -> Option<Lease> {
+        let homes = self.strategy.homes(Question { roster, lane, tried, demand, pool: self, now, random: 0 });
+        let is_open = |&home: &u32| self.is_open(roster, lane, home);
         if homes.as_ref().is_some_and(|homes| homes.iter().all(is_open)) {
             return None;
         }
-        let mut lease = self.with(|ledger| ledger.probe(tried, demand.caller_id(), now, homes.as_deref()))?;
+        let wish = Wish::of(demand);
+        let mut lease = self.with(|ledger| ledger.probe(&Asked { wish: &wish, tried }, now, homes.as_deref()))?;
         self.accept(&mut lease, tried, now);
         Some(lease)
+    }
+
+    /// Whether there is no reason to probe the member at a place.
+    fn is_open(&self, roster: &Roster, lane: Option<&Lane>, place: u32) -> bool {
+        let member_is_open = roster.member(place as usize).is_none_or(|member| member.word.is_open());
+        member_is_open && !lane.is_some_and(|lane| lane.is_closed(place)) && !self.signals.is_pool_closed()
     }
 
     /// The strategy found nothing, or nothing that was still open: under the lock the books are exact.
@@ -216,21 +246,35 @@ impl Shared {
         if tried.is_full() {
             return None;
         }
-        let caller = demand.caller_id();
-        let mut lease =
-            self.with(|ledger| ledger.any_open(tried, caller).or_else(|| ledger.probe(tried, caller, now, None)))?;
+        let wish = Wish::of(demand);
+        let asked = Asked { wish: &wish, tried };
+        let mut lease = self.with(|ledger| ledger.any_open(&asked, now).or_else(|| ledger.probe(&asked, now, None)))?;
         self.accept(&mut lease, tried, now);
         Some(lease)
     }
 
     #[cold]
-    pub(super) fn exhausted(&self, tried: Option<&Tried>, now: Timestamp) -> Exhausted {
+    pub(super) fn exhausted(&self, demand: &Demand, tried: Option<&Tried>, now: Timestamp) -> Exhausted {
+        let (wish, none) = (Wish::of(demand), Tried::default());
+        let fresh = Asked { wish: &wish, tried: &none };
         self.with(|ledger| Exhausted {
-            soonest: ledger.soonest(now),
-            open: ledger.has_open(),
+            soonest: ledger.soonest(&fresh, now),
+            open: ledger.has_open(&wish),
             members: ledger.ids.len(),
-            untried: tried.and_then(|tried| ledger.due_untried(tried, now)),
+            unserved: ledger.is_unserved(&wish),
+            untried: tried.and_then(|tried| ledger.soonest(&Asked { wish: &wish, tried }, now)),
         })
+    }
+
+    /// Whether a lease's member has something to make good besides what its word tells.
+    #[cold]
+    pub(super) fn has_more_to_clear(&self, lease: &Lease) -> bool {
+        let is_struck = |model: &Arc<str>| {
+            let roster = self.roster.load();
+            let lanes = roster.lanes.load();
+            lanes.named(model).is_some_and(|lane| lane.is_struck(lease.member.place))
+        };
+        self.signals.is_pool_struck() || lease.wish.model.as_ref().is_some_and(is_struck)
     }
 
     /// Acts on what an answer said about the key of a lease.
@@ -250,26 +294,32 @@ impl Shared {
     ) -> Option<Accusation> {
         // A key that was removed meanwhile has no health: nothing happens to it, and the caller gets the answer.
         let before = ledger.health_of(&lease.member)?;
+        let struck = ledger.struck_by(lease, verdict);
+        let is_key = struck == Some(Spot::Key(lease.member.place));
         match verdict.outcome {
             Outcome::Accepted if lease.proves() => self.calm(ledger),
-            Outcome::Throttled => lease.member.note_throttle(now),
+            Outcome::Throttled if is_key => lease.member.note_throttle(now),
             _ => {}
         }
         let spared = ledger.journal.is_outage() && verdict.hint.is_none() && verdict.outcome != Outcome::Accepted;
         let judged = if spared { Verdict::new(Outcome::Aborted) } else { *verdict };
+        ledger.settle_scopes(lease, &judged, struck, (now, draw));
+        // What hangs on something else says nothing about the key.
+        let heard = if is_key || judged.fault() != Some(Fault::Key) { judged } else { Verdict::new(Outcome::Aborted) };
+        let before = ledger.health_of(&lease.member).unwrap_or(before);
         let after = if self.commune.is_some() {
-            Self::attribute(ledger, lease, before, &judged, (now, draw))
+            Self::attribute(ledger, lease, before, &heard, (now, draw))
         } else {
-            before.judged(&judged, lease.step, &ledger.judge(now, draw))
+            before.judged(&heard, lease.step, &ledger.judge(now, draw))
         };
         // Who may be to blame is not known yet.
-        let accused = self.commune.is_some() && lease.is_foreign() && verdict.outcome == Outcome::Rejected;
-        if !accused {
+        let accused = self.commune.is_some() && lease.is_foreign() && heard.outcome == Outcome::Rejected;
+        if !accused && (is_key || verdict.fault() != Some(Fault::Key)) {
             let failure = Failure { outcome: verdict.outcome, before, step: after.changed(), at: now };
             self.journal(ledger, lease, verdict, failure);
         }
         ledger.install(lease.member.place, after, now);
-        let foreign = self.commune.is_some() && lease.is_foreign() && verdict.fault() == Some(Fault::Key);
+        let foreign = self.commune.is_some() && lease.is_foreign() && heard.fault() == Some(Fault::Key);
         (foreign && after != before).then(|| Accusation::new(lease.member.place, before, after))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::marks::Marks;
+use super::word::Standing;
 use crate::clock::Timestamp;
 use crate::health::Step;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -14,11 +15,18 @@ const SUCCEEDED: u32 = 2;
 /// The guard has tripped.
 const OUTAGE: u32 = 4;
 
+/// The pool as a whole rests.
+const POOL_CLOSED: u32 = 1;
+/// It has strikes.
+const POOL_STRUCK: u32 = 2;
+
 #[derive(Debug)]
 pub(crate) struct Signals {
     step: AtomicU64,
     next_due: AtomicU64,
     mood: AtomicU32,
+    /// What rests or has strikes besides keys: see [`set_scopes`](Self::set_scopes).
+    scopes: AtomicU32,
     /// Members first used in the present window and in the one before: window, before, present.
     used: AtomicU64,
     /// Over which time the latency of members is averaged, if the strategy looks at it.
@@ -42,6 +50,7 @@ impl Signals {
             step: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
             mood: AtomicU32::new(0),
+            scopes: AtomicU32::new(0),
             used: AtomicU64::new(0),
             latency_decay,
             marks: Marks::new(),
@@ -60,8 +69,8 @@ impl Signals {
     }
 
     #[inline]
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        now.nanos() >= self.next_due.load(Ordering::Relaxed)
+    pub(crate) fn next_due(&self) -> Timestamp {
+        Timestamp::from_nanos(self.next_due.load(Ordering::Relaxed))
     }
 
     pub(crate) fn set_next_due(&self, due: Timestamp) {
@@ -101,6 +110,34 @@ impl Signals {
     #[inline]
     pub(crate) fn in_outage(&self) -> bool {
         self.mood.load(Ordering::Relaxed) & OUTAGE != 0
+    }
+
+    /// Under the lock: how the pool as a whole is doing, and how many keys have something to make good for one model.
+    pub(crate) fn set_scopes(&self, pool: Standing, pairs: usize) {
+        let pool = match pool {
+            Standing::Clean => 0,
+            Standing::Struck => POOL_STRUCK,
+            Standing::Closed => POOL_CLOSED,
+        };
+        let pairs = u32::try_from(pairs).unwrap_or(u32::MAX).min(u32::MAX >> 2);
+        self.scopes.store(pairs << 2 | pool, Ordering::Relaxed);
+    }
+
+    /// Whether no key may be used at all.
+    #[inline]
+    pub(crate) fn is_pool_closed(&self) -> bool {
+        self.scopes.load(Ordering::Relaxed) & POOL_CLOSED != 0
+    }
+
+    /// Whether the pool as a whole has something to make good.
+    pub(crate) fn is_pool_struck(&self) -> bool {
+        self.scopes.load(Ordering::Relaxed) & (POOL_CLOSED | POOL_STRUCK) != 0
+    }
+
+    /// Whether anything besides keys has something to make good.
+    #[inline]
+    pub(crate) fn has_scopes(&self) -> bool {
+        self.scopes.load(Ordering::Relaxed) != 0
     }
 
     /// A member is used for the first time in `window`.

@@ -54,15 +54,13 @@ impl Tier {
     }
 
     /// Opens or closes all seats of the member at a place, if it is of this tier.
-    pub(super) fn mark(&self, place: u32, open: bool) {
-        for seat in self.seats_of(place) {
-            if open { self.open.set(seat) } else { self.open.clear(seat) }
-        }
+    pub(super) fn mark(&self, seats: &Bitmap, place: u32, open: bool) {
+        self.seats_of(place).for_each(|seat| seats.put(seat, open));
     }
 
-    /// The place of an open member that was not tried.
-    pub(super) fn any_open(&self, tried: &Tried) -> Option<u32> {
-        let first = self.open.at_or_after(0, |word| {
+    /// The place of a member that has one of the `open` seats and was not tried.
+    pub(super) fn any_of(&self, open: &Bitmap, tried: &Tried) -> Option<u32> {
+        let first = open.at_or_after(0, |word| {
             tried.places().iter().fold(u64::MAX, |mask, &place| mask & self.others(word, place))
         });
         first.and_then(|seat| self.owner(seat))

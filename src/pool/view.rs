@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bitmap::Bitmap;
+use super::lane::Lane;
 use super::member::Member;
 use super::random::{below, next};
 use super::roster::Roster;
@@ -19,6 +20,8 @@ use crate::select::{Candidates, Load, Place};
 #[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) roster: &'a Roster,
+    /// Who serves the model that is asked for, if not all do.
+    pub(super) lane: Option<&'a Lane>,
     pub(super) tried: &'a Tried,
     pub(super) demand: &'a Demand,
     pub(super) pool: &'a Shared,
@@ -29,8 +32,6 @@ pub(super) struct Question<'a> {
 
 /// The places that a strategy is shown: those of the roster, where all members are equal, or the seats of a tier.
 pub(super) trait Seats {
-    fn open(&self) -> &Bitmap;
-
     /// Where in the roster the member stands that has this seat.
     fn owner(&self, seat: Place) -> Option<u32>;
 
@@ -46,11 +47,6 @@ pub(super) trait Seats {
 }
 
 impl Seats for Roster {
-    #[inline]
-    fn open(&self) -> &Bitmap {
-        &self.open
-    }
-
     #[inline]
     fn owner(&self, seat: Place) -> Option<u32> {
         Some(seat as u32)
@@ -76,10 +72,6 @@ impl Seats for Roster {
 }
 
 impl Seats for Tier {
-    fn open(&self) -> &Bitmap {
-        &self.open
-    }
-
     fn owner(&self, seat: Place) -> Option<u32> {
         self.owner(seat)
     }
@@ -104,13 +96,15 @@ impl Seats for Tier {
 pub(super) struct View<'a, S> {
     pub(super) question: Question<'a>,
     seats: &'a S,
+    /// Those of them that are open for the request.
+    open: &'a Bitmap,
     random: Cell<u64>,
 }
 
 impl<S: Seats> Candidates for View<'_, S> {
     #[inline]
     fn capacity(&self) -> usize {
-        self.seats.open().capacity()
+        self.open.capacity()
     }
 
     #[inline]
@@ -122,7 +116,7 @@ impl<S: Seats> Candidates for View<'_, S> {
     fn draw(&self, except: Option<Place>) -> Option<Place> {
         let random = self.random.replace(next(self.random.get()));
         let place = below(random, self.capacity());
-        let near = self.seats.open().near(place, |word| self.mask(word, except));
+        let near = self.open.near(place, |word| self.mask(word, except));
         near.or_else(|| self.next(place, except))
     }
 
@@ -155,12 +149,17 @@ impl<S: Seats> Candidates for View<'_, S> {
     fn fingerprints(&self) -> &[u64] {
         self.seats.fingerprints()
     }
+
+    fn serves(&self, place: Place) -> bool {
+        let serves = |owner: u32| self.question.lane.is_none_or(|lane| lane.serves(owner));
+        self.member(place).is_some() && self.seats.owner(place).is_some_and(serves)
+    }
 }
 
 impl<'a, S: Seats> View<'a, S> {
     #[inline]
-    pub(super) fn new(seats: &'a S, question: Question<'a>) -> Self {
-        Self { random: Cell::new(question.random), seats, question }
+    pub(super) fn new(seats: &'a S, open: &'a Bitmap, question: Question<'a>) -> Self {
+        Self { random: Cell::new(question.random), seats, open, question }
     }
 
     /// A candidate, if the strategy cannot say.
@@ -175,7 +174,7 @@ impl<'a, S: Seats> View<'a, S> {
 
     #[inline(never)]
     fn next(&self, place: Place, except: Option<Place>) -> Option<Place> {
-        let open = self.seats.open();
+        let open = self.open;
         let ahead = open.at_or_after(place, |word| self.mask(word, except));
         ahead.or_else(|| open.at_or_after(0, |word| self.mask(word, except)))
     }

@@ -11,11 +11,11 @@ use std::task::{Context, Poll, Waker, ready};
 use pin_project_lite::pin_project;
 
 use super::lease::Lease;
-use super::ledger::first_untried;
 use super::tried::Tried;
+use super::wish::{Asked, Wish};
 use super::{Exhausted, KeyPool};
 use crate::clock::Timestamp;
-use crate::demand::Caller;
+use crate::demand::Demand;
 use crate::sync::{Sleep, sleep};
 
 /// Who waits, in the order they came.
@@ -30,9 +30,20 @@ pub(super) struct Queue {
 struct Entry {
     ticket: u64,
     tried: Tried,
-    caller: Option<Caller>,
+    wish: Wish,
     waker: Option<Waker>,
     lease: Option<Lease>,
+}
+
+impl Entry {
+    fn asked(&self) -> Asked<'_> {
+        Asked { wish: &self.wish, tried: &self.tried }
+    }
+
+    /// Whether what serves one serves the other.
+    fn waits_for_the_same(&self, other: &Self) -> bool {
+        self.wish.model == other.wish.model && self.tried.count() == 0 && other.tried.count() == 0
+    }
 }
 
 impl Queue {
@@ -45,20 +56,20 @@ impl Queue {
     }
 
     /// Joins the queue, unless it is full.
-    pub(super) fn join(&mut self, tried: &Tried, caller: Option<Caller>) -> Option<u64> {
+    pub(super) fn join(&mut self, asked: &Asked<'_>) -> Option<u64> {
         if self.entries.len() >= self.most {
             return None;
         }
         self.next += 1;
-        let entry = Entry { ticket: self.next, tried: tried.clone(), caller, waker: None, lease: None };
-        self.entries.push_back(entry);
+        let (wish, tried) = asked.kept();
+        self.entries.push_back(Entry { ticket: self.next, tried, wish, waker: None, lease: None });
         Some(self.next)
     }
 
-    /// The first in line that has no lease yet and has not tried the member at `place`, and on whose behalf it waits.
-    pub(super) fn first_for(&self, place: u32) -> Option<(u64, Option<Caller>)> {
-        let mut waiting = self.entries.iter().filter(|entry| entry.lease.is_none());
-        waiting.find(|entry| !entry.tried.contains(place)).map(|entry| (entry.ticket, entry.caller))
+    /// Those that have no lease yet.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (u64, Asked<'_>)> {
+        let waiting = self.entries.iter().filter(|entry| entry.lease.is_none());
+        waiting.map(|entry| (entry.ticket, entry.asked()))
     }
 
     /// Hands a lease over; returns whom to wake.
@@ -74,18 +85,28 @@ impl Queue {
         self.entries.iter_mut().filter_map(|entry| entry.waker.take())
     }
 
-    /// Looks whether a lease was handed over. If not, leaves a waker, and tells what the request has tried.
-    fn look(&mut self, ticket: u64, waker: &Waker) -> Option<&Tried> {
+    /// What somebody waits for.
+    pub(super) fn asked(&self, ticket: u64) -> Option<Asked<'_>> {
+        self.entries.get(self.index(ticket)?).map(Entry::asked)
+    }
+
+    /// Looks whether a lease was handed over. If not, leaves a waker, and tells whether nobody stands before it who waits
+    /// for the same.
+    pub(super) fn look(&mut self, ticket: u64, waker: &Waker) -> Option<bool> {
         let index = self.index(ticket)?;
         let entry = self.entries.get_mut(index).filter(|entry| entry.lease.is_none())?;
         entry.waker = Some(waker.clone());
-        Some(&entry.tried)
+        let entry = self.entries.get(index)?;
+        let mut before = self.entries.iter().take(index).filter(|before| before.lease.is_none());
+        Some(!before.any(|before| before.waits_for_the_same(entry)))
     }
 
-    /// Leaves the queue, with the lease that was handed over, if one was.
-    fn leave(&mut self, ticket: u64) -> Option<Lease> {
-        let index = self.index(ticket)?;
-        self.entries.remove(index)?.lease
+    /// Leaves the queue, with the lease that was handed over, if one was, and with whoever is the first after it.
+    fn leave(&mut self, ticket: u64) -> Option<(Option<Lease>, Option<Waker>)> {
+        let left = self.entries.remove(self.index(ticket)?)?;
+        let mut waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
+        let next = waiting.find(|entry| entry.waits_for_the_same(&left));
+        Some((left.lease, next.and_then(|next| next.waker.take())))
     }
 
     fn index(&self, ticket: u64) -> Option<usize> {
@@ -102,17 +123,17 @@ struct Ticket {
 
 impl Ticket {
     /// When to look again, or `None` if a lease lies ready. `waker` is called when one does, or when the due times have
-    /// changed. Only keys that the request has not tried matter: another one that is due may stay so for long.
+    /// changed.
     fn look(&self, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
-        self.pool.0.with(|ledger| {
-            ledger.hand_out_due(now);
-            let due = |tried: &Tried| first_untried(&ledger.due, tried).unwrap_or(Timestamp::MAX);
-            ledger.queue.look(self.number, waker).map(due)
-        })
+        self.pool.0.with(|ledger| ledger.look(self.number, waker, now))
     }
 
     fn leave(&self) -> Option<Lease> {
-        self.pool.0.with(|ledger| ledger.queue.leave(self.number))
+        self.pool.0.with(|ledger| {
+            let (lease, next) = ledger.queue.leave(self.number)?;
+            ledger.wakers.extend(next);
+            lease
+        })
     }
 }
 
@@ -130,6 +151,7 @@ pin_project! {
     pub struct Waiting {
         ticket: Option<Ticket>,
         pool: KeyPool,
+        demand: Demand,
         deadline: Timestamp,
         #[pin]
         sleep: Option<Sleep>,
@@ -138,9 +160,9 @@ pin_project! {
 
 impl Waiting {
     /// `number` is a place in the queue of `pool`; without one, the queue was full and there is nothing to wait for.
-    pub(super) fn new(pool: KeyPool, number: Option<u64>, deadline: Timestamp) -> Self {
+    pub(super) fn new(pool: KeyPool, number: Option<u64>, demand: Demand, deadline: Timestamp) -> Self {
         let ticket = number.map(|number| Ticket { pool: pool.clone(), number });
-        Self { ticket, pool, deadline, sleep: None }
+        Self { ticket, pool, demand, deadline, sleep: None }
     }
 }
 
@@ -154,7 +176,7 @@ impl Future for Waiting {
             let due = this.ticket.as_ref().and_then(|ticket| ticket.look(cx.waker(), now));
             let Some(due) = due.filter(|_| now < *this.deadline) else {
                 let lease = this.ticket.take().and_then(|ticket| ticket.leave());
-                return Poll::Ready(lease.ok_or_else(|| this.pool.exhausted(now)));
+                return Poll::Ready(lease.ok_or_else(|| this.pool.exhausted(this.demand, now)));
             };
             this.sleep.set(Some(sleep(due.min(*this.deadline) - now)));
             if let Some(sleep) = this.sleep.as_mut().as_pin_mut() {

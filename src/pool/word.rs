@@ -19,7 +19,7 @@ const IN_FLIGHT: u64 = CLOSED - 1;
 const USE: u64 = 1 << 26;
 
 /// Who is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
     /// Serves anybody; nothing is held against it.
     Clean,

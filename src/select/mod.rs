@@ -102,6 +102,11 @@ pub trait Candidates {
         &[]
     }
 
+    /// Whether the key at a place, a candidate or not, serves what the request asks for.
+    fn serves(&self, place: Place) -> bool {
+        self.at_or_after(place) == Some(place)
+    }
+
     /// In a commune, the place of the caller's own key, if that is a candidate.
     fn own(&self) -> Option<Place> {
         None

@@ -42,7 +42,7 @@ impl<S: Select> Select for Sticky<S> {
 
     fn home(&self, candidates: &dyn Candidates, demand: &Demand) -> Option<Place> {
         match candidates.session() {
-            Some(session) => first(candidates.fingerprints(), session, |_| true),
+            Some(session) => first(candidates.fingerprints(), session, |place| candidates.serves(place)),
             None => self.otherwise.home(candidates, demand),
         }
     }

@@ -28,7 +28,7 @@ const NOT_JUDGED: &str = "the request could not be judged";
 
 /// Everything about a request that outlives one attempt.
 pub(super) struct Job<B, R: Body> {
-    demand: Demand,
+    pub(super) demand: Demand,
     /// Whether the application said that itself.
     is_said: bool,
     /// How much of the body the inspector wants to see.

@@ -130,7 +130,7 @@ where
             (Outcome::Unreachable, _) => !verdict.processed,
             _ => false,
         };
-        if repeatable && self.repeats < MOST_REPEATS && pool.may_repeat(&self.tried, now) {
+        if repeatable && self.repeats < MOST_REPEATS && pool.may_repeat(&self.demand, &self.tried, now) {
             self.repeats += 1;
             return Plan::Repeat(backoff(self.repeats, pool.draw()));
         }
@@ -153,11 +153,13 @@ where
         let speaks_of_rest = answer::speaks_of_rest(verdict) && !own;
         match self.keep(settings, answer, verdict) {
             Some(mut response) if speaks_of_rest => {
-                answer::retry_after(&mut response, &settings.pool.exhausted(now), now);
+                answer::retry_after(&mut response, &settings.pool.exhausted(&self.demand, now), now);
                 response
             }
             Some(response) => response,
-            None => Refusal::exhausted(&settings.pool.exhausted(now), now).response(settings.pool.provider()),
+            None => {
+                Refusal::exhausted(&settings.pool.exhausted(&self.demand, now), now).response(settings.pool.provider())
+            }
         }
     }
 
@@ -204,7 +206,7 @@ where
         if self.tried.count() > 0 {
             settings.pool.give_up(now);
         }
-        let exhausted = settings.pool.exhausted(now);
+        let exhausted = settings.pool.exhausted(&self.demand, now);
         match self.last.take() {
             Some((mut last, rests)) => {
                 if rests {

@@ -1,0 +1,289 @@
+//! Under the lock: who may have a member, how, and when.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use super::cell::Cell;
+use super::lane::{Lane, Served};
+use super::lease::Lease;
+use super::ledger::{Ledger, standing};
+use super::spot::Spot;
+use super::tried::Tried;
+use super::wish::{Asked, Wish};
+use super::word::Standing;
+use crate::clock::Timestamp;
+use crate::demand::Caller;
+use crate::health::{Health, Reason, State};
+use crate::outcome::Outcome;
+
+/// How a request may have a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Opening {
+    Open,
+    /// As the one that tries whether this works again.
+    Probe(Spot),
+}
+
+/// How many of the things that rest are looked at to tell when a request will be served: the first of them nearly always
+/// tells.
+const LOOK: usize = 64;
+
+impl Ledger {
+    /// Who serves the model of a request; `None` if all members do.
+    pub(super) fn lane_of(&mut self, wish: &Wish) -> Option<Arc<Lane>> {
+        self.known_lane(wish).unwrap_or_else(|model| Some(self.tell_apart(&model)))
+    }
+
+    /// The same, if the model has been told apart before; else its name.
+    fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
+        let Some(model) = &wish.model else { return Ok(None) };
+        match self.roster.lanes.load().of(model) {
+            Served::Anybody => Ok(None),
+            Served::By(lane) => Ok(Some(Arc::clone(lane))),
+            Served::Unknown => Err(Arc::clone(model)),
+        }
+    }
+
+    /// What a request for a model meets on its way to the member at a place, from the key to the pool.
+    fn spots(&self, cell: &Cell, lane: Option<&Lane>) -> impl Iterator<Item = (Spot, Health)> + use<> {
+        let place = cell.member.place;
+        let pair = lane.map(|lane| (Spot::Pair(place, lane.id), self.scopes.pair(place, lane.id)));
+        let group = cell.group.and_then(|number| Some((Spot::Group(number), self.scopes.group(number)?)));
+        let key = Some((Spot::Key(place), cell.health));
+        [key, pair, group, Some((Spot::Pool, self.scopes.pool()))].into_iter().flatten()
+    }
+
+    /// How a request may have the member at a place now.
+    fn opening(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> Option<Opening> {
+        let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
+        if lane.is_some_and(|lane| !lane.serves(place)) {
+            return None;
+        }
+        let mut opening = Opening::Open;
+        for (spot, health) in self.spots(cell, lane) {
+            if standing(health) != Standing::Closed {
+                continue;
+            }
+            if !may_be_tried(cell, spot, health, asked.wish.caller, now) {
+                return None;
+            }
+            if opening == Opening::Open {
+                opening = Opening::Probe(spot);
+            }
+        }
+        Some(opening)
+    }
+
+    /// The member at a place, for a request that may have it so.
+    fn lease(&mut self, place: u32, opening: Opening, wish: Wish, now: Timestamp) -> Option<Lease> {
+        match opening {
+            Opening::Open => {
+                let member = Arc::clone(&self.cell(place)?.member);
+                member.word.admit();
+                Some(Lease::new(member, self.step(), wish, None))
+            }
+            Opening::Probe(Spot::Key(place)) if self.clear_by_time(place, now) => {
+                self.lease(place, Opening::Open, wish, now)
+            }
+            Opening::Probe(spot) => self.probe_at(place, spot, wish, now),
+        }
+    }
+
+    fn probe_at(&mut self, place: u32, spot: Spot, wish: Wish, now: Timestamp) -> Option<Lease> {
+        let member = Arc::clone(&self.cell(place)?.member);
+        let health = self.health_at(spot)?.probed(&self.judge(now, 0));
+        member.word.admit();
+        self.install_at(spot, health, now);
+        Some(Lease::new(member, health.changed(), wish, Some(spot)))
+    }
+
+    /// Ends a suspicion that nobody has borne out in its time. Answers whether there was one.
+    pub(super) fn clear_by_time(&mut self, place: u32, now: Timestamp) -> bool {
+        let Some(health) = self.cell(place).map(|cell| cell.health) else { return false };
+        let over = health.is_cleared_by_time(now);
+        if over {
+            self.install(place, health.acquitted(self.next_step()), now);
+        }
+        over
+    }
+
+    /// A lease on what has rested long enough, or needs a witness, if this request may probe it: by way of one of the
+    /// members at `only` these places, if any are given, and of no tier behind the one that serves it.
+    pub(super) fn probe(&mut self, asked: &Asked<'_>, now: Timestamp, only: Option<&[u32]>) -> Option<Lease> {
+        let lane = self.lane_of(asked.wish);
+        let lane = lane.as_deref();
+        let serving = self.roster.serving(lane, asked.tried).unwrap_or(u8::MAX);
+        let due = self.due_now(lane, now).flat_map(|spot| self.ways_to(spot));
+        let wanted = |&place: &u32| {
+            only.is_none_or(|only| only.contains(&place))
+                && self.cell(place).is_some_and(|cell| cell.member.tier() <= serving)
+        };
+        let opening = |place| Some((place, self.opening(place, asked, lane, now)?));
+        let found = due.filter(wanted).find_map(opening);
+        if found.is_none()
+            && let Some(lane) = lane
+        {
+            lane.deafen(self.due_after(lane, now));
+        }
+        let (place, opening) = found?;
+        self.lease(place, opening, asked.wish.clone(), now)
+    }
+
+    /// A lease on any open member that was not tried, without asking the strategy.
+    pub(super) fn any_open(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
+        let lane = self.lane_of(asked.wish);
+        let place = self.roster.any_open(lane.as_deref(), asked.tried)?;
+        let opening = self.opening(place, asked, lane.as_deref(), now)?;
+        self.lease(place, opening, asked.wish.clone(), now)
+    }
+
+    /// Whether a member that was not tried can serve now.
+    pub(super) fn has_untried(&mut self, asked: &Asked<'_>, now: Timestamp) -> bool {
+        let lane = self.lane_of(asked.wish);
+        let lane = lane.as_deref();
+        let open = self.roster.any_open(lane, asked.tried);
+        let mut due = self.due_now(lane, now).flat_map(|spot| self.ways_to(spot)).filter(|_| !asked.tried.has_probed());
+        open.is_some_and(|place| self.opening(place, asked, lane, now).is_some())
+            || due.any(|place| self.opening(place, asked, lane, now).is_some())
+    }
+
+    /// Whether another request for the same would find a member.
+    pub(super) fn has_open(&mut self, wish: &Wish) -> bool {
+        let lane = self.lane_of(wish);
+        let closed = standing(self.scopes.pool()) == Standing::Closed;
+        !closed && self.roster.any_open(lane.as_deref(), &Tried::default()).is_some()
+    }
+
+    /// Whether no member serves the model of a request, or each has been told so by the provider.
+    pub(super) fn is_unserved(&mut self, wish: &Wish) -> bool {
+        let Some(lane) = self.lane_of(wish) else { return false };
+        let forbidden = Some(Reason::Outcome(Outcome::Forbidden));
+        let pairs = self.scopes.pairs_of(lane.id).filter(|(_, health)| health.reason() == forbidden);
+        lane.count == pairs.filter(|(_, health)| standing(*health) == Standing::Closed).count()
+    }
+
+    /// When a member that serves such a request comes free; `None` if none rests.
+    pub(super) fn soonest(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<Timestamp> {
+        let lane = self.lane_of(asked.wish);
+        let lane = lane.as_deref();
+        let resting = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
+        let free = resting.filter_map(|place| self.free_at(place, asked, lane, now)).min();
+        free.map(|soonest| soonest.max(now))
+    }
+
+    /// When a request may have the member at a place, if that rests. What is being probed may be told any moment: a second.
+    fn free_at(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> Option<Timestamp> {
+        let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
+        if lane.is_some_and(|lane| !lane.serves(place)) {
+            return None;
+        }
+        let mut free = Timestamp::ZERO;
+        for (_, health) in self.spots(cell, lane) {
+            free = free.max(expected(health, now)?);
+        }
+        Some(free)
+    }
+
+    /// The members by way of which a thing can be probed.
+    fn ways_to(&self, spot: Spot) -> impl Iterator<Item = u32> {
+        let (one, group) = match spot {
+            Spot::Key(place) | Spot::Pair(place, _) => (Some(place), None),
+            Spot::Group(number) => (None, Some(number)),
+            Spot::Pool => (self.roster.any_open(None, &Tried::default()), None),
+        };
+        let group = group.into_iter().flat_map(|number| self.scopes.places(number));
+        one.into_iter().chain(group)
+    }
+
+    /// Gives a member that can serve to those who wait, first come first served: an open one to all who have not tried
+    /// it, one whose rest is over to the first (I14, I16).
+    pub(super) fn hand_out(&mut self, place: u32, now: Timestamp) {
+        while let Some((ticket, wish, opening)) = self.first_waiting_for(place, now) {
+            let Some(lease) = self.lease(place, opening, wish, now) else { return };
+            self.wakers.extend(self.queue.give(ticket, lease));
+        }
+    }
+
+    fn first_waiting_for(&self, place: u32, now: Timestamp) -> Option<(u64, Wish, Opening)> {
+        let health = self.cell(place)?.health;
+        if standing(health) == Standing::Closed && health.due().is_none_or(|due| due > now) {
+            return None;
+        }
+        self.queue.waiting().find_map(|(ticket, asked)| {
+            let lane = self.known_lane(asked.wish).ok()?;
+            let opening = self.opening(place, &asked, lane.as_deref(), now)?;
+            Some((ticket, asked.wish.clone(), opening))
+        })
+    }
+
+    /// Hands out what serves by way of a thing that rests no more, or that has come due.
+    pub(super) fn hand_out_at(&mut self, spot: Spot, now: Timestamp) {
+        match spot {
+            Spot::Key(place) | Spot::Pair(place, _) => self.hand_out(place, now),
+            Spot::Group(_) | Spot::Pool => self.serve_queue(now),
+        }
+    }
+
+    /// Gives everybody who waits what there is.
+    fn serve_queue(&mut self, now: Timestamp) {
+        let waiting: Vec<_> = self.queue.waiting().map(|(ticket, asked)| (ticket, asked.kept())).collect();
+        for (ticket, (wish, tried)) in waiting {
+            let asked = Asked { wish: &wish, tried: &tried };
+            let Some(lease) = self.any_open(&asked, now).or_else(|| self.probe(&asked, now, None)) else { continue };
+            self.wakers.extend(self.queue.give(ticket, lease));
+        }
+    }
+
+    /// Hands out what has come due for a request, as far as somebody waits for it.
+    fn hand_out_due(&mut self, wish: &Wish, now: Timestamp) {
+        let lane = self.lane_of(wish);
+        let due: Vec<Spot> = self.due_now(lane.as_deref(), now).take(Tried::MOST + 1).collect();
+        for spot in due {
+            self.hand_out_at(spot, now);
+        }
+    }
+
+    /// Joins the queue, unless it is full. Between the checkout that failed and this a key may have come free: then it is
+    /// handed over at once.
+    pub(super) fn join_queue(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<u64> {
+        let ticket = self.queue.join(asked)?;
+        if let Some(lease) = self.any_open(asked, now).or_else(|| self.probe(asked, now, None)) {
+            self.queue.give(ticket, lease);
+        }
+        Some(ticket)
+    }
+
+    /// When somebody who waits should look again, or `None` if a lease lies ready. Of those who wait for the same, only
+    /// the first looks at the clock; the others are woken when they have become the first.
+    pub(super) fn look(&mut self, ticket: u64, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
+        let (wish, tried) = self.queue.asked(ticket)?.kept();
+        self.hand_out_due(&wish, now);
+        if !self.queue.look(ticket, waker)? {
+            return Some(Timestamp::MAX);
+        }
+        let lane = self.lane_of(&wish);
+        let lane = lane.as_deref();
+        let asked = Asked { wish: &wish, tried: &tried };
+        let free = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
+        let later = free.filter_map(|place| self.free_at(place, &asked, lane, now)).filter(|&free| free > now);
+        Some(later.min().unwrap_or(Timestamp::MAX))
+    }
+}
+
+/// Whether a request on behalf of `caller` may try whether something that is closed works.
+fn may_be_tried(cell: &Cell, spot: Spot, health: Health, caller: Option<Caller>, now: Timestamp) -> bool {
+    match health.state() {
+        State::Suspect => matches!(spot, Spot::Key(_)) && cell.may_be_tried_by(caller, now),
+        _ => health.is_due(now),
+    }
+}
+
+/// When what rests will do so no more; `None` if it never will by itself.
+fn expected(health: Health, now: Timestamp) -> Option<Timestamp> {
+    match health.state() {
+        State::Active => Some(Timestamp::ZERO),
+        State::Probing => Some(health.until().min(now + std::time::Duration::from_secs(1))),
+        State::Resting | State::Suspect => Some(health.until()),
+        State::Retired => None,
+    }
+}
