@@ -16,6 +16,7 @@ mod history;
 mod latency;
 mod lease;
 mod ledger;
+mod limits;
 mod marks;
 mod member;
 #[cfg(all(test, key_commune_loom))]
@@ -48,6 +49,7 @@ pub use commune::Commune;
 pub(crate) use commune::{Allowed, Denied, Presented};
 pub use lease::Lease;
 use ledger::Ledger;
+pub use limits::Limits;
 pub use member::Key;
 pub use records::Merged;
 use shared::Shared;
