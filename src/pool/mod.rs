@@ -16,6 +16,8 @@ mod history;
 mod latency;
 mod lease;
 mod ledger;
+#[cfg_attr(not(test), expect(dead_code, reason = "the pool does not ask it yet"))]
+mod limiter;
 mod limits;
 mod marks;
 mod member;
