@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use bytes::Bytes;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request};
 use http_body::{Body, Frame};
 use http_body_util::Full;
 use key_commune::clock::Timestamp;
 use key_commune::demand::{Demand, Inspect, Inspection, Routing};
+use key_commune::hint;
 use key_commune::outcome::{Outcome, Verdict};
 use key_commune::pool::Tried;
 use key_commune::rate::{Crowd, Rate};
@@ -71,6 +72,27 @@ fn i11_a_lease_costs_no_allocation() {
         let pool = Keys::new(keys).pool;
         assert_eq!(allocations(|| turn(&pool, |value| drop(black_box(value)))), 0);
     }
+}
+
+#[test]
+fn what_an_answer_has_left_costs_no_allocation() {
+    let header = |&(name, value): &(&'static str, &'static str)| {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
+    let headers: HeaderMap = [
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-remaining-requests", "9"),
+        ("x-ratelimit-reset-requests", "2m59.56s"),
+        ("x-ratelimit-remaining-tokens-day", "1000"),
+        ("x-ratelimit-reset-tokens-day", "33011.38"),
+        ("anthropic-ratelimit-input-tokens-remaining", "49000"),
+        ("anthropic-ratelimit-input-tokens-reset", "2026-01-01T00:00:01Z"),
+    ]
+    .iter()
+    .map(header)
+    .collect();
+    assert_eq!(allocations(|| _ = black_box(hint::left(&headers, Timestamp::ZERO))), 0);
+    assert_eq!(allocations(|| _ = black_box(hint::left(&HeaderMap::new(), Timestamp::ZERO))), 0);
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub struct Demand {
     session: Option<Box<str>>,
     previous_response: Option<Box<str>>,
     caller: Option<Caller>,
+    tokens: u64,
 }
 
 impl Demand {
@@ -67,6 +68,14 @@ impl Demand {
         self
     }
 
+    /// The same, likely to use so many tokens, of the request and of its answer together: where keys are
+    /// [limited](crate::pool::Limits::tokens_per_minute) in them. Default: 0; what an answer has used counts afterwards.
+    #[must_use]
+    pub fn tokens(mut self, count: u64) -> Self {
+        self.tokens = count;
+        self
+    }
+
     /// The model asked for.
     pub fn model_name(&self) -> Option<&str> {
         self.model.as_deref()
@@ -90,6 +99,11 @@ impl Demand {
     /// Who asks.
     pub fn caller_id(&self) -> Option<Caller> {
         self.caller
+    }
+
+    /// How many tokens it is likely to use.
+    pub fn tokens_needed(&self) -> u64 {
+        self.tokens
     }
 
     /// Whether a text can be the name of something.

@@ -25,6 +25,7 @@
 //! [Gemini]: https://discuss.ai.google.dev/t/429-errors-despite-waiting-after-retrydelay/96899
 
 mod body;
+mod left;
 mod limits;
 mod prose;
 mod span;
@@ -36,6 +37,8 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use crate::clock::Timestamp;
+
+pub use left::{Left, Quota, left};
 
 /// When to come back, as the provider said it: a prediction, capped by whoever obeys it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

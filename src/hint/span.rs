@@ -25,12 +25,16 @@ pub(super) fn text(value: &HeaderValue) -> Option<&str> {
 /// Digits, maybe a point and more digits: seconds. Unlike Rust's own parsers no sign, exponent or `inf`.
 pub(super) fn decimal(text: &str) -> Option<Duration> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
-        return None;
-    }
-    let nanos = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
-    Some(Duration::new(whole.parse().unwrap_or(u64::MAX), nanos))
+    count(fraction)?;
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(9);
+    let nanos = digits.fold(0, |nanos, digit| nanos * 10 + u32::from(digit - b'0'));
+    Some(Duration::new(count(whole)?, nanos))
+}
+
+/// Digits only.
+pub(super) fn count(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u64::MAX))
 }
 
 /// Numbers with units: `1s`, `2m59.56s`, `156h14m36.75s`, `1 day 2 hours`. A day has 24 hours here.
@@ -58,7 +62,7 @@ pub(super) fn until(text: &str, now: Timestamp) -> Option<Duration> {
         return None;
     }
     let number = decimal(text).map(|number| until_number(number, now));
-    number.or_else(|| units(text)).or_else(|| until_rfc3339(text, now)).or_else(|| until_http_date(text, now))
+    number.or_else(|| units(text)).or_else(|| until_http_date(text, now)).or_else(|| until_rfc3339(text, now))
 }
 
 /// The time from now to a moment given as a number, by its size: seconds from now, or seconds or milliseconds since the

@@ -80,6 +80,12 @@ impl Bitmap {
         }
     }
 
+    /// All set places.
+    pub(crate) fn each(&self) -> impl Iterator<Item = usize> {
+        let next = |place: usize| self.at_or_after(place, |_| u64::MAX);
+        std::iter::successors(next(0), move |&place| next(place + 1))
+    }
+
     /// A set place in the word of `place`: `place` itself, or the next behind it, turning round within the word.
     #[inline]
     pub(crate) fn near(&self, place: usize, allowed: impl Fn(usize) -> u64) -> Option<usize> {

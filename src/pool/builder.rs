@@ -4,8 +4,10 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::admin::PoolError;
+use super::capacity::Capacity;
 use super::commune::{self, Allowed, Commune};
 use super::ledger::Ledger;
+use super::limits::Limits;
 use super::random::Random;
 use super::roster::Roster;
 use super::shared::{Shared, Strategy};
@@ -49,6 +51,8 @@ pub struct Builder {
     keys: Vec<Key>,
     commune: Option<Commune>,
     replica: Replica,
+    limits: Limits,
+    pool_limits: Limits,
 }
 
 impl Builder {
@@ -65,6 +69,8 @@ impl Builder {
             keys: Vec::new(),
             commune: None,
             replica: Replica::default(),
+            limits: Limits::default(),
+            pool_limits: Limits::default(),
         }
     }
 
@@ -112,6 +118,20 @@ impl Builder {
         self
     }
 
+    /// What each key may be asked for. Requests beyond go with other keys, or wait; the provider never has to refuse them.
+    /// Default: nothing is limited.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What the pool as a whole may be asked for, where a provider counts by address. Limits by model do not apply. Default:
+    /// nothing is limited.
+    pub fn pool_limits(mut self, limits: Limits) -> Self {
+        self.pool_limits = limits;
+        self
+    }
+
     /// The number that this process counts under where several share a store: each needs one of its own, the same after
     /// every start. Default: 0.
     pub fn replica(mut self, replica: Replica) -> Self {
@@ -147,10 +167,12 @@ impl Builder {
         }
         let usual = if self.commune.is_some() { commune::MAX_KEYS } else { usize::MAX };
         let max_keys = self.max_keys.unwrap_or(usual);
-        let signals = Arc::new(Signals::new(self.strategy.latency_decay()));
+        let capacity = Arc::new(Capacity::new(self.limits, &self.pool_limits));
+        let signals = Arc::new(Signals::new(self.strategy.latency_decay(), capacity.limits_anything()));
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
-        let ledger = Ledger::new(Arc::clone(&roster), Arc::clone(&signals), self.penalties, queue);
+        let ledger =
+            Ledger::new(Arc::clone(&roster), Arc::clone(&signals), self.penalties, queue, Arc::clone(&capacity));
         let pool = KeyPool(Arc::new(Shared {
             slot: self.provider.credential_slot(),
             origin: self.provider.origin()?,
@@ -163,6 +185,7 @@ impl Builder {
             signals,
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
+            capacity,
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
             replica: self.replica,

@@ -195,7 +195,7 @@ impl Shared {
         let wish = Wish::by(member.caller());
         // In this order: see the module of `Word`.
         let step = self.signals.step();
-        if member.word.enter() {
+        if member.word.enter().is_some() {
             return Lease::new(Arc::clone(member), step, wish, None);
         }
         self.with(|ledger| {

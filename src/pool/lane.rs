@@ -54,6 +54,11 @@ impl Lane {
         }
     }
 
+    /// Whether this is the lane of all models that no key names.
+    pub(super) fn is_others(&self) -> bool {
+        self.id == OTHERS
+    }
+
     /// Whether the member at a place serves the model at all.
     pub(super) fn serves(&self, place: u32) -> bool {
         self.serving.get(place as usize)

@@ -40,6 +40,10 @@ pub struct Lease {
     pub(super) probe: Option<Spot>,
     pub(super) wish: Wish,
     call: Call,
+    /// Whether it is known that nothing was sent.
+    unsent: bool,
+    /// The tokens that the answer says it used.
+    used: Option<u64>,
     begun: Timestamp,
     /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
     proves: bool,
@@ -50,7 +54,18 @@ impl Lease {
     /// A lease on a member that has been entered.
     #[inline]
     pub(super) fn new(member: Arc<Member>, step: Step, wish: Wish, probe: Option<Spot>) -> Self {
-        Self { member, step, probe, wish, call: Call::Open, begun: Timestamp::MAX, proves: true, accusation: None }
+        Self {
+            member,
+            step,
+            probe,
+            wish,
+            call: Call::Open,
+            unsent: false,
+            used: None,
+            begun: Timestamp::MAX,
+            proves: true,
+            accusation: None,
+        }
     }
 
     /// The attempt begins.
@@ -90,7 +105,8 @@ impl Lease {
     }
 
     /// Adds what an answer says about its request to the key's statistics.
-    pub(crate) fn note_usage(&self, usage: &Usage) {
+    pub(crate) fn note_usage(&mut self, usage: &Usage) {
+        self.used = Some(usage.input.saturating_add(usage.output));
         if let Some(pool) = self.member.pool.upgrade() {
             pool.note_usage(&self.member, usage, pool.clock.now());
         }
@@ -160,6 +176,7 @@ impl Lease {
     #[inline]
     fn act(&mut self, verdict: &Verdict, now: Timestamp) {
         self.note(verdict.outcome);
+        self.unsent = verdict.outcome == Outcome::Unreachable && !verdict.processed;
         if self.matters(verdict)
             && let Some(pool) = self.member.pool.upgrade()
         {
@@ -184,6 +201,36 @@ impl Lease {
         if let Some(pool) = self.member.pool.upgrade() {
             self.give_permit_back(&pool, now);
             pool.expose(&self.member, now);
+        }
+    }
+
+    /// When the attempt began, if it did.
+    pub(super) fn sent_at(&self) -> Option<Timestamp> {
+        Some(self.begun).filter(|&begun| begun != Timestamp::MAX)
+    }
+
+    /// Whether something was sent, as far as is known.
+    pub(super) fn was_sent(&self) -> bool {
+        !self.unsent && (self.call != Call::Open || self.sent_at().is_some())
+    }
+
+    /// How many tokens count: what the answer says; nothing for one that was refused; else what was expected.
+    pub(super) fn tokens_used(&self) -> u64 {
+        self.used.unwrap_or(if self.call == Call::Unserved { 0 } else { self.wish.tokens })
+    }
+
+    /// What the attempt has taken up is free again.
+    #[cold]
+    fn vacate(&self) {
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.vacate(self, pool.clock.now());
+        }
+    }
+
+    #[cold]
+    fn give_room(&self) {
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.give_room(self.member.place, pool.clock.now());
         }
     }
 
@@ -255,6 +302,11 @@ impl Drop for Lease {
             }
             self.note(Outcome::Aborted);
         }
-        self.member.word.leave();
+        if self.member.signals.is_limited {
+            self.vacate();
+        }
+        if self.member.word.leave() {
+            self.give_room();
+        }
     }
 }

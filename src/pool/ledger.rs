@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::budget::Budget;
+use super::capacity::Capacity;
 use super::cell::Cell;
 use super::changes::Changes;
 use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
+use super::refills::Refills;
 use super::roster::Roster;
 use super::scopes::Scopes;
 use super::signals::Signals;
@@ -43,12 +45,20 @@ pub(crate) struct Ledger {
     due: BTreeSet<(Timestamp, Spot)>,
     due_pairs: BTreeSet<(LaneId, Timestamp, u32)>,
     pub(super) scopes: Scopes,
+    pub(super) capacity: Arc<Capacity>,
+    pub(super) refills: Refills,
     pub(super) next_lane: LaneId,
     step: Step,
 }
 
 impl Ledger {
-    pub(super) fn new(roster: Arc<Roster>, signals: Arc<Signals>, penalties: Penalties, queue: Queue) -> Self {
+    pub(super) fn new(
+        roster: Arc<Roster>,
+        signals: Arc<Signals>,
+        penalties: Penalties,
+        queue: Queue,
+        capacity: Arc<Capacity>,
+    ) -> Self {
         Self {
             roster,
             cells: Vec::new(),
@@ -64,6 +74,8 @@ impl Ledger {
             due: BTreeSet::new(),
             due_pairs: BTreeSet::new(),
             scopes: Scopes::default(),
+            capacity,
+            refills: Refills::default(),
             next_lane: 0,
             step: 0,
         }
@@ -122,11 +134,21 @@ impl Ledger {
         let Some(cell) = self.cell(place) else { return };
         let group = cell.group.and_then(|number| self.scopes.group(number));
         let standing = standing(cell.health).max(group.map_or(Standing::Clean, standing));
-        if !cell.member.word.is_open() && standing != Standing::Closed {
+        if !cell.member.word.is_well() && standing != Standing::Closed {
             cell.member.catch_up(self.roster.level(cell.member.tier()));
         }
         cell.member.word.set(standing);
-        self.roster.mark(place, standing != Standing::Closed);
+        self.roster.mark(place, cell.member.word.is_open());
+    }
+
+    /// How many things rest.
+    pub(super) fn resting(&self) -> usize {
+        self.due.len()
+    }
+
+    /// The number of the lane for a model, if it has one of its own.
+    pub(super) fn lane_named(&self, model: &str) -> Option<LaneId> {
+        self.roster.lanes.load().named(model).map(|lane| lane.id)
     }
 
     pub(super) fn publish_step(&mut self, old: Health, health: Health) {
@@ -226,6 +248,7 @@ impl Ledger {
         self.unschedule(Spot::Key(place), cell.health);
         self.forget_scopes(place, cell.group);
         self.tell_due(Spot::Key(place));
+        self.refills.remove(place);
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
         Some(cell)
@@ -266,15 +289,17 @@ impl Ledger {
 
     /// The lane that is of least use: nothing rests in it, or else it is the oldest.
     fn oldest_of(&self, lanes: &Lanes) -> Option<LaneId> {
-        let rests = |lane: &Lane| self.scopes.pairs_of(lane.id).any(|(_, health)| !health.is_clean());
+        let rests = |lane: &Lane| {
+            let in_use = self.scopes.busy_with(lane.id).next().is_some();
+            in_use || self.scopes.pairs_of(lane.id).any(|(_, health)| !health.is_clean())
+        };
         lanes.each_named().map(|lane| (rests(lane), lane.id)).min().map(|(_, id)| id)
     }
 
     /// Brings a lane of a new roster up to date with how keys are doing for its model.
     fn judge_lane(&self, lane: &Lane) {
-        for (place, health) in self.scopes.pairs_of(lane.id) {
-            lane.judge(place, standing(health) == Standing::Closed, !health.is_clean());
-        }
+        let known = self.scopes.pairs_of(lane.id).map(|(place, _)| place).chain(self.scopes.busy_with(lane.id));
+        known.for_each(|place| self.judge_pair(lane, place));
         lane.set_next_due(self.pairs_due(lane.id).next().map_or(Timestamp::MAX, |(due, _)| due));
     }
 }

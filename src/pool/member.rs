@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::counters::Counters;
 use super::key::Key;
 use super::latency::Latency;
+use super::limiter::Limiter;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::today::Today;
@@ -56,6 +57,8 @@ pub(crate) struct Member {
     client: AtomicU64,
     /// How long it takes to answer, where the strategy asks.
     pub(super) latency: Latency,
+    /// What it has been asked for, where that is limited.
+    pub(super) limiter: Option<Box<Limiter>>,
 }
 
 /// The place of a key that is no member.
@@ -84,6 +87,7 @@ impl Member {
             taken: AtomicU64::new(0),
             client: AtomicU64::new(past.last_client.map_or(0, |(_, client)| client.to_bits())),
             latency: Latency::default(),
+            limiter: shared.capacity.limiter(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use super::cell::Cell;
 use super::lane::{Lane, Served};
@@ -28,6 +29,9 @@ enum Opening {
 /// tells.
 const LOOK: usize = 64;
 
+/// How long what may happen any moment is said to take.
+const ANY_MOMENT: Duration = Duration::from_secs(1);
+
 impl Ledger {
     /// Who serves the model of a request; `None` if all members do.
     pub(super) fn lane_of(&mut self, wish: &Wish) -> Option<Arc<Lane>> {
@@ -38,9 +42,9 @@ impl Ledger {
     fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
         let Some(model) = &wish.model else { return Ok(None) };
         match self.roster.lanes.load().of(model) {
-            Served::Anybody => Ok(None),
-            Served::By(lane) => Ok(Some(Arc::clone(lane))),
-            Served::Unknown => Err(Arc::clone(model)),
+            Served::Anybody if !self.capacity.tells_models_apart() => Ok(None),
+            Served::By(lane) if !lane.is_others() || !self.capacity.tells_models_apart() => Ok(Some(Arc::clone(lane))),
+            _ => Err(Arc::clone(model)),
         }
     }
 
@@ -71,7 +75,7 @@ impl Ledger {
                 opening = Opening::Probe(spot);
             }
         }
-        Some(opening)
+        self.has_room(cell, asked, lane, now).then_some(opening)
     }
 
     /// The member at a place, for a request that may have it so.
@@ -79,8 +83,7 @@ impl Ledger {
         match opening {
             Opening::Open => {
                 let member = Arc::clone(&self.cell(place)?.member);
-                member.word.admit();
-                Some(Lease::new(member, self.step(), wish, None))
+                self.enter(&member, &wish, now).then(|| Lease::new(member, self.step(), wish, None))
             }
             Opening::Probe(Spot::Key(place)) if self.clear_by_time(place, now) => {
                 self.lease(place, Opening::Open, wish, now)
@@ -92,7 +95,9 @@ impl Ledger {
     fn probe_at(&mut self, place: u32, spot: Spot, wish: Wish, now: Timestamp) -> Option<Lease> {
         let member = Arc::clone(&self.cell(place)?.member);
         let health = self.health_at(spot)?.probed(&self.judge(now, 0));
-        member.word.admit();
+        if !self.enter(&member, &wish, now) {
+            return None;
+        }
         self.install_at(spot, health, now);
         Some(Lease::new(member, health.changed(), wish, Some(spot)))
     }
@@ -132,8 +137,9 @@ impl Ledger {
     /// A lease on any open member that was not tried, without asking the strategy.
     pub(super) fn any_open(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
         let lane = self.lane_of(asked.wish);
-        let place = self.roster.any_open(lane.as_deref(), asked.tried)?;
-        let opening = self.opening(place, asked, lane.as_deref(), now)?;
+        let open = self.roster.each_open(lane.as_deref(), asked.tried).take(LOOK);
+        let opening = |place| Some((place, self.opening(place, asked, lane.as_deref(), now)?));
+        let (place, opening) = { open }.find_map(opening)?;
         self.lease(place, opening, asked.wish.clone(), now)
     }
 
@@ -141,17 +147,17 @@ impl Ledger {
     pub(super) fn has_untried(&mut self, asked: &Asked<'_>, now: Timestamp) -> bool {
         let lane = self.lane_of(asked.wish);
         let lane = lane.as_deref();
-        let open = self.roster.any_open(lane, asked.tried);
-        let mut due = self.due_now(lane, now).flat_map(|spot| self.ways_to(spot)).filter(|_| !asked.tried.has_probed());
-        open.is_some_and(|place| self.opening(place, asked, lane, now).is_some())
-            || due.any(|place| self.opening(place, asked, lane, now).is_some())
+        let open = self.roster.each_open(lane, asked.tried).take(LOOK);
+        let due = self.due_now(lane, now).flat_map(|spot| self.ways_to(spot)).filter(|_| !asked.tried.has_probed());
+        open.chain(due).any(|place| self.opening(place, asked, lane, now).is_some())
     }
 
     /// Whether another request for the same would find a member.
-    pub(super) fn has_open(&mut self, wish: &Wish) -> bool {
+    pub(super) fn has_open(&mut self, wish: &Wish, now: Timestamp) -> bool {
         let lane = self.lane_of(wish);
-        let closed = standing(self.scopes.pool()) == Standing::Closed;
-        !closed && self.roster.any_open(lane.as_deref(), &Tried::default()).is_some()
+        let asked = Asked { wish, tried: &Tried::default() };
+        let mut open = self.roster.each_open(lane.as_deref(), asked.tried).take(LOOK);
+        open.any(|place| self.opening(place, &asked, lane.as_deref(), now) == Some(Opening::Open))
     }
 
     /// Whether no member serves the model of a request, or each has been told so by the provider.
@@ -162,26 +168,45 @@ impl Ledger {
         lane.count == pairs.filter(|(_, health)| standing(*health) == Standing::Closed).count()
     }
 
-    /// When a member that serves such a request comes free; `None` if none rests.
+    /// When such a request may have a member that is not free now, if it takes its turn behind those who wait; `None` if
+    /// none is to come free.
     pub(super) fn soonest(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<Timestamp> {
         let lane = self.lane_of(asked.wish);
         let lane = lane.as_deref();
-        let resting = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
-        let free = resting.filter_map(|place| self.free_at(place, asked, lane, now)).min();
-        free.map(|soonest| soonest.max(now))
+        let free = self.not_free(lane).filter_map(|place| self.free_at(place, asked, lane, now)).min();
+        free.map(|soonest| soonest.max(now) + self.time_for_queue(lane, asked.wish.tokens))
     }
 
-    /// When a request may have the member at a place, if that rests. What is being probed may be told any moment: a second.
+    /// The members that may be waited for: those that rest, those that have been asked for all they may, and one that would be
+    /// open but for what the pool as a whole may be asked for.
+    fn not_free(&self, lane: Option<&Lane>) -> impl Iterator<Item = u32> {
+        let resting = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
+        let spent = self.refills.places().filter(move |&place| lane.is_none_or(|lane| lane.serves(place))).take(LOOK);
+        let busy = self.signals.is_limited.then(|| self.busy(lane)).into_iter().flatten();
+        resting.chain(spent).chain(busy)
+    }
+
+    /// Members that serve as many requests as they may, and one that would be open.
+    fn busy(&self, lane: Option<&Lane>) -> impl Iterator<Item = u32> {
+        let cells = self.cells.iter().flatten().filter(|cell| cell.member.word.is_well());
+        let serving =
+            cells.map(|cell| cell.member.place).filter(move |&place| lane.is_none_or(|lane| lane.serves(place)));
+        serving.take(LOOK)
+    }
+
+    /// When a request may have the member at a place, if that is not free now. What is being probed, or serves as many as it
+    /// may, may be free any moment: a second.
     fn free_at(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> Option<Timestamp> {
         let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
         if lane.is_some_and(|lane| !lane.serves(place)) {
             return None;
         }
-        let mut free = Timestamp::ZERO;
+        let mut free = self.room_at(cell, asked, now).max(self.refills.at(place));
         for (_, health) in self.spots(cell, lane) {
             free = free.max(expected(health, now)?);
         }
-        Some(free)
+        let busy = self.is_crowded(cell) || lane.is_some_and(|lane| self.is_pair_busy(place, lane.id));
+        Some(if busy { free.max(now + ANY_MOMENT) } else { free })
     }
 
     /// The members by way of which a thing can be probed.
@@ -225,7 +250,7 @@ impl Ledger {
     }
 
     /// Gives everybody who waits what there is.
-    fn serve_queue(&mut self, now: Timestamp) {
+    pub(super) fn serve_queue(&mut self, now: Timestamp) {
         let waiting: Vec<_> = self.queue.waiting().map(|(ticket, asked)| (ticket, asked.kept())).collect();
         for (ticket, (wish, tried)) in waiting {
             let asked = Asked { wish: &wish, tried: &tried };
@@ -257,14 +282,22 @@ impl Ledger {
     /// the first looks at the clock; the others are woken when they have become the first.
     pub(super) fn look(&mut self, ticket: u64, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
         let (wish, tried) = self.queue.asked(ticket)?.kept();
+        self.refill_due(now);
         self.hand_out_due(&wish, now);
         if !self.queue.look(ticket, waker)? {
             return Some(Timestamp::MAX);
         }
+        let asked = Asked { wish: &wish, tried: &tried };
+        if self.capacity.limits_pool()
+            && let Some(lease) = self.any_open(&asked, now)
+        {
+            self.queue.give(ticket, lease);
+            return None;
+        }
         let lane = self.lane_of(&wish);
         let lane = lane.as_deref();
-        let asked = Asked { wish: &wish, tried: &tried };
-        let free = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
+        let is_busy = |place: &u32| self.cell(*place).is_none_or(|cell| self.is_crowded(cell));
+        let free = self.not_free(lane).filter(|place| !is_busy(place));
         let later = free.filter_map(|place| self.free_at(place, &asked, lane, now)).filter(|&free| free > now);
         Some(later.min().unwrap_or(Timestamp::MAX))
     }
@@ -282,7 +315,7 @@ fn may_be_tried(cell: &Cell, spot: Spot, health: Health, caller: Option<Caller>,
 fn expected(health: Health, now: Timestamp) -> Option<Timestamp> {
     match health.state() {
         State::Active => Some(Timestamp::ZERO),
-        State::Probing => Some(health.until().min(now + std::time::Duration::from_secs(1))),
+        State::Probing => Some(health.until().min(now + ANY_MOMENT)),
         State::Resting | State::Suspect => Some(health.until()),
         State::Retired => None,
     }

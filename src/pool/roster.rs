@@ -102,6 +102,13 @@ impl Roster {
         self.floors(lane).find_map(|(tier, open)| tier.any_of(open, tried))
     }
 
+    /// The members that are open for requests of a lane and were not tried, those of the first tier first.
+    pub(super) fn each_open<'a>(&'a self, lane: Option<&'a Lane>, tried: &'a Tried) -> impl Iterator<Item = u32> + 'a {
+        let places = self.tiers.is_empty().then(|| self.places(lane).each().map(|place| place as u32));
+        let seats = self.floors(lane).flat_map(|(tier, open)| open.each().filter_map(|seat| tier.owner(seat)));
+        places.into_iter().flatten().chain(seats).filter(|&place| !tried.contains(place))
+    }
+
     /// The tier that serves a request: of keys behind it none is needed. `None` if no member is open, or all are equal.
     pub(super) fn serving(&self, lane: Option<&Lane>, tried: &Tried) -> Option<u8> {
         self.floors(lane).find(|(tier, open)| tier.any_of(open, tried).is_some()).map(|(tier, _)| tier.rank)

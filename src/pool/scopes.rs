@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::lane::LaneId;
+use super::lane::{Lane, LaneId};
 use super::lease::Lease;
 use super::ledger::{Ledger, standing};
 use super::spot::Spot;
@@ -19,6 +19,8 @@ pub(super) struct Scopes {
     pairs: BTreeMap<(u32, LaneId), Health>,
     /// How many pairs are not clean.
     marked: usize,
+    /// How many requests keys serve for one model, where that is limited.
+    busy: HashMap<(u32, LaneId), u32>,
     groups: BTreeMap<u32, Group>,
     numbers: HashMap<Box<str>, u32>,
     next_group: u32,
@@ -61,6 +63,29 @@ impl Scopes {
     /// How a key is doing for the models that it has something with.
     pub(super) fn pairs_at(&self, place: u32) -> impl Iterator<Item = (LaneId, Health)> {
         self.pairs.range((place, 0)..=(place, LaneId::MAX)).map(|(&(_, lane), &health)| (lane, health))
+    }
+
+    /// How many requests a key serves for a model.
+    pub(super) fn busy(&self, place: u32, lane: LaneId) -> u32 {
+        self.busy.get(&(place, lane)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn busy_with(&self, lane: LaneId) -> impl Iterator<Item = u32> {
+        self.busy.keys().filter(move |(_, other)| *other == lane).map(|&(place, _)| place)
+    }
+
+    pub(super) fn occupy(&mut self, place: u32, lane: LaneId) {
+        *self.busy.entry((place, lane)).or_default() += 1;
+    }
+
+    /// One request for the model less. Answers whether it was counted.
+    pub(super) fn vacate(&mut self, place: u32, lane: LaneId) -> bool {
+        let Some(count) = self.busy.get_mut(&(place, lane)) else { return false };
+        *count -= 1;
+        if *count == 0 {
+            self.busy.remove(&(place, lane));
+        }
+        true
     }
 
     /// Puts the key at a place into a group.
@@ -214,10 +239,16 @@ impl Ledger {
     pub(super) fn mark_pair(&self, place: u32, lane: LaneId) {
         let lanes = self.roster.lanes.load();
         if let Some(lane) = lanes.by_id(lane) {
-            let health = self.scopes.pair(place, lane.id);
-            lane.judge(place, standing(health) == Standing::Closed, !health.is_clean());
+            self.judge_pair(lane, place);
             lane.mark(&self.roster.tiers, place, self.roster.open.get(place as usize));
         }
+    }
+
+    /// Tells a lane how a key is doing for its model.
+    pub(super) fn judge_pair(&self, lane: &Lane, place: u32) {
+        let health = self.scopes.pair(place, lane.id);
+        let closed = standing(health) == Standing::Closed || self.is_pair_busy(place, lane.id);
+        lane.judge(place, closed, !health.is_clean());
     }
 
     /// The key at a place goes, and all that hung on it.
@@ -227,6 +258,7 @@ impl Ledger {
             self.unschedule(Spot::Pair(place, lane), health);
             self.scopes.remove_pair(place, lane);
         }
+        self.scopes.busy.retain(|(other, _), _| *other != place);
         if let Some(number) = group {
             let health = self.scopes.group(number).unwrap_or_default();
             if self.scopes.leave(number, place) {
@@ -243,6 +275,7 @@ impl Ledger {
             self.unschedule(Spot::Pair(place, lane), health);
             self.scopes.remove_pair(place, lane);
         }
+        self.scopes.busy.retain(|(_, other), _| *other != lane);
         self.tell_scopes();
     }
 }

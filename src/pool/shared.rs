@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use super::Exhausted;
 use super::attribution::Accusation;
 use super::bitmap::Bitmap;
+use super::capacity::Capacity;
 use super::commune::{Allowed, Commune};
 use super::lane::{Lane, Served};
 use super::lease::Lease;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(super) signals: Arc<Signals>,
     pub(super) random: Random,
     pub(super) ledger: Mutex<Ledger>,
+    pub(super) capacity: Arc<Capacity>,
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
     pub(super) allowed: Allowed,
@@ -123,6 +125,7 @@ impl Shared {
         let mut ledger = lock(&self.ledger);
         let result = act(&mut ledger);
         let wakers = std::mem::take(&mut ledger.wakers);
+        self.signals.set_waiting(ledger.queue.count());
         drop(ledger);
         wakers.into_iter().for_each(std::task::Waker::wake);
         result
@@ -132,6 +135,12 @@ impl Shared {
     #[inline]
     pub(super) fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
         tried.begin(self.signals.in_outage());
+        if self.signals.is_refill_due(now) {
+            self.refill(now);
+        }
+        if self.signals.is_limited && self.must_queue() {
+            return Err(self.exhausted(demand, Some(tried), now));
+        }
         let roster = self.roster.load();
         let lane = demand.shared_model().and_then(|model| self.lane(&roster, model));
         let lane = lane.as_deref();
@@ -151,9 +160,9 @@ impl Shared {
     /// Who serves a model, if not all members do.
     fn lane(&self, roster: &Roster, model: &Arc<str>) -> Option<Arc<Lane>> {
         match roster.lanes.load().of(model) {
-            Served::Anybody => None,
-            Served::By(lane) => Some(Arc::clone(lane)),
-            Served::Unknown => self.with(|ledger| Some(ledger.tell_apart(model))),
+            Served::Anybody if !self.capacity.tells_models_apart() => None,
+            Served::By(lane) if !lane.is_others() || !self.capacity.tells_models_apart() => Some(Arc::clone(lane)),
+            _ => self.with(|ledger| Some(ledger.tell_apart(model))),
         }
     }
 
@@ -189,7 +198,9 @@ impl Shared {
             }
             // In this order: see the module of `Word`.
             let step = self.signals.step();
-            if member.word.enter() {
+            if let Some(in_flight) = member.word.enter()
+                && (!self.signals.is_limited || self.let_in(member, in_flight, &Wish::of(demand), now))
+            {
                 tried.note(place, false);
                 member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
@@ -259,7 +270,7 @@ impl Shared {
         let fresh = Asked { wish: &wish, tried: &none };
         self.with(|ledger| Exhausted {
             soonest: ledger.soonest(&fresh, now),
-            open: ledger.has_open(&wish),
+            open: ledger.has_open(&wish, now),
             members: ledger.ids.len(),
             unserved: ledger.is_unserved(&wish),
             untried: tried.and_then(|tried| ledger.soonest(&Asked { wish: &wish, tried }, now)),

@@ -31,6 +31,12 @@ pub(crate) struct Signals {
     used: AtomicU64,
     /// Over which time the latency of members is averaged, if the strategy looks at it.
     pub(crate) latency_decay: Option<Duration>,
+    /// Whether anything limits what members may be asked for.
+    pub(crate) is_limited: bool,
+    /// When a member that has been asked for all it may can be asked again.
+    next_refill: AtomicU64,
+    /// How many requests wait.
+    waiting: AtomicU32,
     /// The members whose counts may have changed since they were last taken.
     pub(crate) marks: Marks,
 }
@@ -45,7 +51,7 @@ pub(crate) enum Telling {
 }
 
 impl Signals {
-    pub(crate) fn new(latency_decay: Option<Duration>) -> Self {
+    pub(crate) fn new(latency_decay: Option<Duration>, is_limited: bool) -> Self {
         Self {
             step: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
@@ -53,6 +59,9 @@ impl Signals {
             scopes: AtomicU32::new(0),
             used: AtomicU64::new(0),
             latency_decay,
+            is_limited,
+            next_refill: AtomicU64::new(u64::MAX),
+            waiting: AtomicU32::new(0),
             marks: Marks::new(),
         }
     }
@@ -75,6 +84,23 @@ impl Signals {
 
     pub(crate) fn set_next_due(&self, due: Timestamp) {
         self.next_due.store(due.nanos(), Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn is_refill_due(&self, now: Timestamp) -> bool {
+        now.nanos() >= self.next_refill.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_next_refill(&self, at: Timestamp) {
+        self.next_refill.store(at.nanos(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn set_waiting(&self, count: usize) {
+        self.waiting.store(u32::try_from(count).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// A success happened.

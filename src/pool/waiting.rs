@@ -24,6 +24,7 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     next: u64,
     most: usize,
+    waiting: usize,
 }
 
 #[derive(Debug)]
@@ -48,11 +49,16 @@ impl Entry {
 
 impl Queue {
     pub(super) fn new(most: usize) -> Self {
-        Self { entries: VecDeque::new(), next: 0, most }
+        Self { entries: VecDeque::new(), next: 0, most, waiting: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many have no lease yet.
+    pub(super) fn count(&self) -> usize {
+        self.waiting
     }
 
     /// Joins the queue, unless it is full.
@@ -61,6 +67,7 @@ impl Queue {
             return None;
         }
         self.next += 1;
+        self.waiting += 1;
         let (wish, tried) = asked.kept();
         self.entries.push_back(Entry { ticket: self.next, tried, wish, waker: None, lease: None });
         Some(self.next)
@@ -76,7 +83,9 @@ impl Queue {
     pub(super) fn give(&mut self, ticket: u64, lease: Lease) -> Option<Waker> {
         let index = self.index(ticket)?;
         let entry = self.entries.get_mut(index)?;
-        entry.lease = Some(lease);
+        if entry.lease.replace(lease).is_none() {
+            self.waiting -= 1;
+        }
         entry.waker.take()
     }
 
@@ -104,6 +113,7 @@ impl Queue {
     /// Leaves the queue, with the lease that was handed over, if one was, and with whoever is the first after it.
     fn leave(&mut self, ticket: u64) -> Option<(Option<Lease>, Option<Waker>)> {
         let left = self.entries.remove(self.index(ticket)?)?;
+        self.waiting -= usize::from(left.lease.is_none());
         let mut waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
         let next = waiting.find(|entry| entry.waits_for_the_same(&left));
         Some((left.lease, next.and_then(|next| next.waker.take())))

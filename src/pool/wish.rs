@@ -5,21 +5,22 @@ use std::sync::Arc;
 use super::tried::Tried;
 use crate::demand::{Caller, Demand};
 
-/// On whose behalf a request comes, and which model it asks for.
+/// On whose behalf a request comes, which model it asks for, and how many tokens it may use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Wish {
     pub(super) caller: Option<Caller>,
     pub(super) model: Option<Arc<str>>,
+    pub(super) tokens: u64,
 }
 
 impl Wish {
     #[inline]
     pub(super) fn of(demand: &Demand) -> Self {
-        Self { caller: demand.caller_id(), model: demand.shared_model().cloned() }
+        Self { caller: demand.caller_id(), model: demand.shared_model().cloned(), tokens: demand.tokens_needed() }
     }
 
     pub(super) fn by(caller: Caller) -> Self {
-        Self { caller: Some(caller), model: None }
+        Self { caller: Some(caller), ..Self::default() }
     }
 }
 

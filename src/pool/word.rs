@@ -2,7 +2,8 @@
 //! how many it has served.
 //!
 //! Taking a member is one addition, undone if the word says that it is closed. From below: 24 bits count the requests in
-//! flight, two tell the standing and are written only under the pool's lock, 38 bits count uses and turn over unheeded.
+//! flight, four tell whether it may be taken and are written only under the pool's lock, 36 bits count uses and turn over
+//! unheeded.
 //!
 //! All of it is `Relaxed`. The word hands no other memory over: a member's other parts never change or are atomic
 //! themselves. And the one order that counts is that of the pool's step. A lease reads the step (`Acquire`), then enters;
@@ -15,8 +16,29 @@ use crate::sync::{AtomicU64, Ordering};
 const CLOSED: u64 = 1 << 24;
 const STRUCK: u64 = 1 << 25;
 const STANDING: u64 = CLOSED | STRUCK;
+const SPENT: u64 = 1 << 26;
+const BUSY: u64 = 1 << 27;
+const BARRED: u64 = CLOSED | SPENT | BUSY;
 const IN_FLIGHT: u64 = CLOSED - 1;
-const USE: u64 = 1 << 26;
+const USE: u64 = 1 << 28;
+
+/// Why a member that is well has no room for another request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    /// It has been asked for all that its limits in time allow.
+    Spent,
+    /// It serves as many requests as it may at a time.
+    Busy,
+}
+
+impl Full {
+    const fn bit(self) -> u64 {
+        match self {
+            Self::Spent => SPENT,
+            Self::Busy => BUSY,
+        }
+    }
+}
 
 /// Who is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,28 +77,55 @@ impl Word {
     /// Whether anybody is let in.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & BARRED == 0
+    }
+
+    /// Whether it has been asked for all that it may be for now.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & SPENT != 0
+    }
+
+    /// Whether its standing lets anybody in, full or not.
+    pub(crate) fn is_well(&self) -> bool {
         self.0.load(Ordering::Relaxed) & CLOSED == 0
     }
 
-    /// Counts one request more, if the member is open.
+    /// Counts one request more, if the member is open. Answers how many that makes.
     #[inline]
-    pub(crate) fn enter(&self) -> bool {
-        let open = self.0.fetch_add(USE + 1, Ordering::Relaxed) & CLOSED == 0;
-        if !open {
+    pub(crate) fn enter(&self) -> Option<u32> {
+        let old = self.0.fetch_add(USE + 1, Ordering::Relaxed);
+        if old & BARRED != 0 {
             self.0.fetch_sub(USE + 1, Ordering::Relaxed);
+            return None;
         }
-        open
+        Some((old & IN_FLIGHT) as u32 + 1)
     }
 
-    /// Counts one request more, open or not. Only under the pool's lock.
-    pub(crate) fn admit(&self) {
-        self.0.fetch_add(USE + 1, Ordering::Relaxed);
+    /// Takes back that somebody was let in. Answers whether somebody may wait for that.
+    pub(crate) fn undo(&self) -> bool {
+        self.0.fetch_sub(USE + 1, Ordering::Relaxed) & BUSY != 0
     }
 
-    /// Counts one request less.
+    /// Lets nobody in for lack of room, or somebody again. Answers how many requests are in flight. Only under the pool's
+    /// lock.
+    pub(crate) fn set_full(&self, why: Full, full: bool) -> u32 {
+        let old = if full {
+            self.0.fetch_or(why.bit(), Ordering::Relaxed)
+        } else {
+            self.0.fetch_and(!why.bit(), Ordering::Relaxed)
+        };
+        (old & IN_FLIGHT) as u32
+    }
+
+    /// Counts one request more, open or not. Answers how many that makes. Only under the pool's lock.
+    pub(crate) fn admit(&self) -> u32 {
+        (self.0.fetch_add(USE + 1, Ordering::Relaxed) & IN_FLIGHT) as u32 + 1
+    }
+
+    /// Counts one request less. Answers whether somebody may wait for that.
     #[inline]
-    pub(crate) fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn leave(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) & BUSY != 0
     }
 
     /// Changes the standing. Only under the pool's lock, so that the difference is right.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Rate;
+use super::{Rate, nanos};
 use crate::clock::Timestamp;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -37,7 +37,8 @@ impl Gate {
     pub(super) fn admit_after(&self, rate: Rate, now: Timestamp, announce: impl Fn(Timestamp)) -> Result<(), Duration> {
         let mut tat = self.tat();
         loop {
-            // Times only grow. So one that is out of date refuses only what the true one refuses, and sets nothing.
+            // Times only grow, but for what is put back. So one that is out of date refuses what the true one refuses, or
+            // what could be admitted since a moment ago, and sets nothing.
             let next = rate.admit(tat, now)?;
             announce(next);
             // Acquires and releases for the sake of what is announced; a gate by itself hands no other memory over.
@@ -47,6 +48,26 @@ impl Gate {
                 Err(seen) => tat = Timestamp::from_nanos(seen),
             }
         }
+    }
+
+    /// Gives back a request that was admitted at the moment `at` and did not take place.
+    ///
+    /// As much of its interval as has passed since is lost. Who gave it back in full would let two in at once where
+    /// the pause before the second one has been there without the first.
+    pub(crate) fn put_back(&self, rate: Rate, at: Timestamp, now: Timestamp) {
+        let credit = nanos(rate.interval().saturating_sub(now - at));
+        self.change(|tat| Timestamp::from_nanos(tat.nanos().saturating_sub(credit)));
+    }
+
+    /// Takes note that this much has been used by `now`, asked or not; reaches no farther ahead than `most`.
+    pub(crate) fn charge(&self, used: Duration, most: Duration, now: Timestamp) {
+        self.change(|tat| tat.max((tat.max(now) + used).min(now + most)));
+    }
+
+    fn change(&self, next: impl Fn(Timestamp) -> Timestamp) {
+        let next = |tat| Some(next(Timestamp::from_nanos(tat)).nanos());
+        // It answers an error only if there is no next.
+        let _ = self.0.fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
     }
 
     pub(crate) fn tat(&self) -> Timestamp {

@@ -33,15 +33,18 @@ pub use gate::Gate;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    interval: Duration,
-    burst: u32,
+    /// In nanoseconds, as is `reach`: half the size of a `Duration`, for rates are kept by the million.
+    interval: u64,
+    /// How far ahead of now the theoretical arrival time may lie behind a request that is admitted.
+    reach: u64,
 }
 
 impl Rate {
     /// One request per `interval`, counted from start to start. An interval of zero limits nothing.
     #[must_use]
     pub const fn new(interval: Duration) -> Self {
-        Self { interval, burst: 1 }
+        let interval = nanos(interval);
+        Self { interval, reach: interval }
     }
 
     /// `count` requests per `span`: all of them at once after a pause, else evenly spaced. A count of 0 admits nobody.
@@ -53,8 +56,18 @@ impl Rate {
     /// How many requests are admitted at once after a pause. Default: 1; 0 admits nobody.
     #[must_use]
     pub const fn burst(mut self, requests: u32) -> Self {
-        self.burst = requests;
+        self.reach = self.interval.saturating_mul(requests as u64);
         self
+    }
+
+    /// Makes up for requests that come late by no more than this, and admits none at once.
+    pub(crate) const fn slack(mut self, late: Duration) -> Self {
+        self.reach = self.interval.saturating_add(nanos(late));
+        self
+    }
+
+    pub(crate) const fn interval(self) -> Duration {
+        Duration::from_nanos(self.interval)
     }
 
     /// Admits a request that comes `now`, and answers the next theoretical arrival time in place of `tat`. Who was never
@@ -64,15 +77,26 @@ impl Rate {
     /// When the request comes too early: how long to wait before the next try. A wait that would not end before
     /// [`Timestamp::MAX`] never ends.
     pub fn admit(self, tat: Timestamp, now: Timestamp) -> Result<Timestamp, Duration> {
-        let next = tat.max(now) + self.interval;
+        let next = Timestamp::from_nanos(tat.max(now).nanos().saturating_add(self.interval));
         let ahead = next - now;
         // Time saturates there: a limit that reached so far would stand still, and admit everything.
         if next == Timestamp::MAX {
             return Err(ahead);
         }
-        let wait = ahead.saturating_sub(self.interval.saturating_mul(self.burst));
+        let wait = ahead.saturating_sub(Duration::from_nanos(self.reach));
         if wait.is_zero() { Ok(next) } else { Err(wait) }
     }
+
+    /// When the next request is admitted: a moment that has passed if that is now, [`Timestamp::MAX`] if it is never.
+    pub(crate) fn ready(self, tat: Timestamp) -> Timestamp {
+        let next = tat.nanos().saturating_add(self.interval);
+        let never = next == u64::MAX || self.interval > self.reach;
+        if never { Timestamp::MAX } else { Timestamp::from_nanos(next.saturating_sub(self.reach)) }
+    }
+}
+
+const fn nanos(length: Duration) -> u64 {
+    Timestamp::from_unix(length).nanos()
 }
 
 #[cfg(all(test, not(key_commune_loom)))]

@@ -1,5 +1,7 @@
 //! Every form in which a provider says when to come back, one row each.
 
+mod left;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};

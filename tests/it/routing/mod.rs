@@ -1,5 +1,6 @@
 //! Which keys may serve a request: by its model, and by what each limit hangs on.
 
+mod capacity;
 mod models;
 mod scopes;
 

@@ -59,7 +59,8 @@ fn every_strategy_keeps_to_them_in_pools_of_equal_and_of_unequal_keys() {
             builder(KEYS).0,
         ];
         for builder in pools {
-            let heavy = Key::new("sk-heavy-0123456789abcdef").unwrap().label("4").weight(weight).models("o1".parse().unwrap());
+            let heavy =
+                Key::new("sk-heavy-0123456789abcdef").unwrap().label("4").weight(weight).models("o1".parse().unwrap());
             let pool = builder.key(heavy).build().unwrap();
             for (model, keys) in [("gpt-4o", &[0, 1, 3][..]), ("o1", &[3, 4]), ("claude", &[2, 3])] {
                 for session in 0..50 {

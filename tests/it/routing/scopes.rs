@@ -170,7 +170,11 @@ async fn i14_who_waits_for_a_model_is_served_in_turn_and_by_the_keys_that_have_i
     let deadline = pool.now() + secs(60);
     let wait = |demand: Demand| {
         let pool = pool.clone();
-        async move { pool.wait(&demand, &Tried::default(), deadline).await.map(|lease| (number(&pool, &lease), pool.now(), lease)) }
+        async move {
+            pool.wait(&demand, &Tried::default(), deadline)
+                .await
+                .map(|lease| (number(&pool, &lease), pool.now(), lease))
+        }
     };
     let begun = pool.now();
     let (first_a, second_a, b) = (pin!(wait(asking("a"))), pin!(wait(asking("a"))), pin!(wait(asking("b"))));
