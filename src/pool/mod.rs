@@ -16,7 +16,7 @@ mod history;
 mod latency;
 mod lease;
 mod ledger;
-#[cfg_attr(not(test), expect(dead_code, reason = "the pool does not ask it yet"))]
+#[cfg_attr(any(not(test), key_commune_loom), expect(dead_code, reason = "the pool does not ask it yet"))]
 mod limiter;
 mod limits;
 mod marks;
