@@ -150,6 +150,10 @@ impl Penalties {
         self.probe_patience
     }
 
+    pub(crate) fn longest_hint(&self) -> Duration {
+        if self.hints { self.hint_cap } else { Duration::ZERO }
+    }
+
     /// What a verdict strikes by these rules.
     pub(crate) fn scope(&self, verdict: &Verdict) -> Scope {
         let limit = matches!(verdict.outcome, Outcome::Throttled | Outcome::QuotaSpent);

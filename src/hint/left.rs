@@ -18,6 +18,16 @@ pub struct Left {
     pub tokens: Option<Quota>,
 }
 
+impl Left {
+    /// How long to leave a key alone of which so much is left while so many other requests are under way; `None` if there is
+    /// enough for one more. Not capped.
+    pub(crate) fn wait(&self, others: u32) -> Option<Duration> {
+        let requests = self.requests.and_then(|quota| quota.wait(others.into()));
+        let tokens = self.tokens.and_then(|quota| quota.wait(0));
+        requests.max(tokens)
+    }
+}
+
 /// What is left of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,6 +44,14 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// How long it takes until one more than so many others fits, if that is not now, at the pace that is told.
+    fn wait(self, others: u64) -> Option<Duration> {
+        let missing = (others + 1).checked_sub(self.remaining).filter(|&missing| missing > 0)?;
+        let used = self.limit.map_or(1, |limit| limit.saturating_sub(self.remaining)).max(1);
+        // By the clock all of it comes back at once, and never later than that.
+        Some(self.reset?.mul_f64((missing as f64 / used as f64).min(1.0)))
+    }
+
     /// The one that has fewer left; of two that have as many, the one that takes longer to be whole.
     fn tighter(self, other: Self) -> Self {
         if (self.remaining, Reverse(self.reset)) <= (other.remaining, Reverse(other.reset)) { self } else { other }

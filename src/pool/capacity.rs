@@ -155,6 +155,17 @@ impl Shared {
         }
     }
 
+    /// The provider says that nothing is left of a key for so long.
+    #[cold]
+    pub(super) fn avoid(&self, member: &Arc<Member>, wait: Duration, now: Timestamp) {
+        self.with(|ledger| {
+            let wait = wait.min(ledger.penalties.longest_hint());
+            if ledger.health_of(member).is_some() && !wait.is_zero() {
+                ledger.close_until(member.place, now + wait, Source::Answer);
+            }
+        });
+    }
+
     /// Whether somebody waits for what this request would take.
     #[inline(never)]
     pub(super) fn must_queue(&self) -> bool {
@@ -281,6 +292,9 @@ impl Ledger {
 
     /// Whether a member has room for a request.
     pub(super) fn has_room(&self, cell: &Cell, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> bool {
+        if self.refills.at(cell.member.place) > now {
+            return false;
+        }
         if !self.signals.is_limited {
             return true;
         }

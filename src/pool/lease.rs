@@ -13,6 +13,7 @@ use super::wish::Wish;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::Step;
+use crate::hint::Left;
 use crate::origin::Origin;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::scrub::Scrubber;
@@ -184,6 +185,16 @@ impl Lease {
             self.probe = None;
         }
         self.proves &= verdict.outcome == Outcome::Accepted;
+    }
+
+    /// Acts on what a good answer says is left of the key's limits: a key of which nothing is left is not asked before
+    /// there is again.
+    pub(crate) fn heed(&self, left: &Left, now: Timestamp) {
+        let others = self.member.word.counts().0.saturating_sub(1);
+        let Some(wait) = left.wait(others) else { return };
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.avoid(&self.member, wait, now);
+        }
     }
 
     /// Settles what somebody sees in the body that follows an accepted head.

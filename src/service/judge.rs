@@ -19,6 +19,7 @@ use super::{BoxError, Served};
 use crate::classify::{Answer, Peek};
 use crate::clock::Timestamp;
 use crate::guard::guarded;
+use crate::hint;
 use crate::outcome::{Fault, Outcome, Verdict};
 use crate::pool::Lease;
 
@@ -80,6 +81,12 @@ where
                 Party::doubt(lease, &head, seen);
             }
             lease.settle(&verdict, now);
+            if settings.heed
+                && verdict.outcome == Outcome::Accepted
+                && let Some(left) = hint::left(&head.headers, now)
+            {
+                lease.heed(&left, now);
+            }
             if let Some(party) = &mut self.party {
                 party.weigh(&settings.pool, lease, (head.status, &verdict), now);
             }

@@ -44,6 +44,7 @@ pub(super) struct Settings {
     pub(super) scrub: bool,
     pub(super) annotate: bool,
     pub(super) usage: bool,
+    pub(super) heed: bool,
     pub(super) retry_failures: bool,
 }
 
@@ -65,6 +66,7 @@ impl KeyCommuneLayer {
                 scrub: false,
                 annotate: false,
                 usage: false,
+                heed: true,
                 retry_failures: false,
             }),
         }
@@ -131,6 +133,13 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn usage(self, on: bool) -> Self {
         self.with(|settings| settings.usage = on)
+    }
+
+    /// Whether to heed what good answers say is [left](crate::hint::left) of a key's limits, less what is under way: a key of
+    /// which nothing is left is not asked before there is again, and no request is spent on finding out. Default: yes.
+    #[must_use]
+    pub fn heed_limits(self, on: bool) -> Self {
+        self.with(|settings| settings.heed = on)
     }
 
     /// Sends a request again, with another key and within the retry budget, after a 5xx that may have been processed.

@@ -9,10 +9,10 @@ use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix(Duration::from_secs(1_700_000_000));
 
-fn model(limits: &'static Limits, run: impl Fn(Arc<Limiter>) + Sync + Send + 'static) {
+fn model(limits: Limits, run: impl Fn(Arc<Limiter>) + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
-    builder.check(move || run(Arc::new(Limiter::new(limits).unwrap())));
+    builder.check(move || run(Arc::new(Limiter::new(&limits).unwrap())));
 }
 
 /// How many of two requests of so many tokens are admitted that come at once.
@@ -27,8 +27,7 @@ fn admitted(limiter: &Arc<Limiter>, tokens: u64) -> usize {
 /// Two in a second, one in a minute: who is refused by the second limit gives back what it took from the first.
 #[test]
 fn a_request_is_taken_from_all_limits_or_from_none() {
-    const LIMITS: Limits = Limits::default().per_second(2).per_minute(1).burst(1);
-    model(&LIMITS, |limiter| {
+    model(Limits::default().per_second(2).per_minute(1).burst(1), |limiter| {
         assert_eq!(admitted(&limiter, 0), 1);
         let taken: Vec<_> = limiter.cells.iter().map(|cell| cell.gate.tat()).collect();
         assert_eq!(taken, [NOW + SECOND / 2, NOW + MINUTE]);
@@ -38,8 +37,7 @@ fn a_request_is_taken_from_all_limits_or_from_none() {
 /// Either both see the other's reservation, or one does.
 #[test]
 fn no_more_tokens_are_reserved_than_there_are() {
-    const LIMITS: Limits = Limits::default().tokens_per_minute(100);
-    model(&LIMITS, |limiter| {
+    model(Limits::default().tokens_per_minute(100), |limiter| {
         let admitted = admitted(&limiter, 60) as u64;
         assert!(admitted <= 1);
         assert_eq!(limiter.ready_for(100 - 60 * admitted, NOW), NOW, "all the rest is there");
@@ -49,8 +47,7 @@ fn no_more_tokens_are_reserved_than_there_are() {
 /// However a request that is settled meets one that comes, its tokens are seen as reserved or as used.
 #[test]
 fn tokens_that_are_settled_are_missed_at_no_moment() {
-    const LIMITS: Limits = Limits::default().tokens_per_minute(100);
-    model(&LIMITS, |limiter| {
+    model(Limits::default().tokens_per_minute(100), |limiter| {
         limiter.take(60, NOW).unwrap();
         let settled = Arc::clone(&limiter);
         let settled = thread::spawn(move || settled.charge(60, 60, NOW));
