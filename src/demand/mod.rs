@@ -13,6 +13,8 @@ use std::fmt;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use place::may_have_json;
+pub(crate) use reader::{Raw, Reader, short};
 pub use routing::Routing;
 pub use source::Source;
 

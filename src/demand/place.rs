@@ -12,7 +12,7 @@ const WITHOUT_BODY: [Method; 6] =
     [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT];
 
 /// Whether a request can have a body that is read as JSON in UTF-8. One that does not say what it is counts as such.
-pub(super) fn may_have_json(head: &Parts) -> bool {
+pub(crate) fn may_have_json(head: &Parts) -> bool {
     let all =
         |name: HeaderName, fits: fn(&str) -> bool| values(&head.headers, &name).all(|value| value.is_some_and(fits));
     !WITHOUT_BODY.contains(&head.method) && all(CONTENT_TYPE, is_json) && all(CONTENT_ENCODING, is_plain)

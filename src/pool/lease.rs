@@ -60,6 +60,11 @@ impl Lease {
         self.member.id
     }
 
+    /// The name of the key for people.
+    pub fn label(&self) -> Option<&str> {
+        self.member.key.labelled()
+    }
+
     /// What goes into the request: the key as its slot writes it, marked sensitive.
     pub fn value(&self) -> &HeaderValue {
         &self.member.value

@@ -54,6 +54,7 @@ pub(super) struct Job<B, R: Body> {
 /// Where a request goes from here.
 pub(super) enum Next<R: Body> {
     Inspect,
+    Collect,
     Wait(Waiting, Timestamp),
     Pause(Duration),
     Ready,
@@ -71,7 +72,8 @@ where
         let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
         let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
-        let passes = !has_choice(settings, party.as_ref()) && settings.inspect.is_none();
+        let passes =
+            !has_choice(settings, party.as_ref()) && settings.inspect.is_none() && settings.rewrites.is_empty();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
             demand: Demand::default(),
@@ -127,7 +129,7 @@ where
         if let Some(party) = &self.party {
             self.demand = std::mem::take(&mut self.demand).caller(party.caller());
         }
-        self.seek(settings, now)
+        if self.must_collect(settings) { Next::Collect } else { self.seek(settings, now) }
     }
 
     /// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
@@ -227,8 +229,10 @@ where
         if lease.is_foreign() && self.party.is_some() {
             hygiene::foreign_request(&mut head.headers, &settings.pool.allowed().requests);
         }
+        let changed = self.rewritten(settings, &mut head, lease);
         settings.pool.slot().put(&mut head, lease.value());
-        Some(Request::from_parts(head, self.body.take()?))
+        let body = self.body.take()?;
+        Some(Request::from_parts(head, changed.unwrap_or(body)))
     }
 
     /// Whether there may be another attempt: then the head and a client for it are kept.

@@ -11,6 +11,7 @@ use super::replay::Limits;
 use crate::classify::Classify;
 use crate::demand::Inspect;
 use crate::pool::KeyPool;
+use crate::rewrite::Rewrite;
 
 /// Gives any HTTP client a pool of keys. All configuration lives here; cloning shares the pool.
 ///
@@ -37,6 +38,7 @@ pub(super) struct Settings {
     pub(super) classify: Arc<dyn Classify>,
     pub(super) never_sent: fn(&dyn Any) -> bool,
     pub(super) inspect: Option<Arc<dyn Inspect>>,
+    pub(super) rewrites: Vec<Arc<dyn Rewrite>>,
     pub(super) keep: Keep,
     pub(super) limits: Limits,
     pub(super) max_wait: Duration,
@@ -58,6 +60,7 @@ impl KeyCommuneLayer {
                 classify,
                 never_sent: |_| false,
                 inspect: None,
+                rewrites: Vec::new(),
                 keep: Keep::default(),
                 limits: Limits::default(),
                 max_wait: Duration::ZERO,
@@ -88,6 +91,13 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn inspect(self, inspect: impl Inspect + 'static) -> Self {
         self.with(|settings| settings.inspect = Some(Arc::new(inspect)))
+    }
+
+    /// How the body is changed for the key that it goes out with. One that is set after another sees what that one has
+    /// made. Default: not at all; bodies pass as they are.
+    #[must_use]
+    pub fn rewrite(self, rewrite: impl Rewrite + 'static) -> Self {
+        self.with(|settings| settings.rewrites.push(Arc::new(rewrite)))
     }
 
     /// Spares a request header that would be removed because it may carry a credential or select an account. The header

@@ -22,6 +22,7 @@ mod prepare;
 mod proof;
 mod refusal;
 mod replay;
+mod rewriting;
 #[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod script;
