@@ -14,7 +14,7 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use place::may_have_json;
-pub(crate) use reader::{Raw, Reader, short};
+pub(crate) use reader::{LONGEST, Raw, Reader, short};
 pub use routing::Routing;
 pub use source::Source;
 
@@ -87,7 +87,7 @@ impl Demand {
     }
 
     /// Whether a text can be the name of something.
-    fn is_name(text: &str) -> bool {
+    pub(crate) fn is_name(text: &str) -> bool {
         (1..=Self::MAX_LEN).contains(&text.len())
     }
 }

@@ -85,4 +85,4 @@ pub(crate) fn short(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// Of a text that counts, if each of its bytes is escaped.
-const LONGEST: usize = 6 * Demand::MAX_LEN + 2;
+pub(crate) const LONGEST: usize = 6 * Demand::MAX_LEN + 2;

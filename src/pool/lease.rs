@@ -97,6 +97,13 @@ impl Lease {
         }
     }
 
+    /// Remembers that the key gave this response.
+    pub(crate) fn note_response(&self, id: &str) {
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.note_response(id, &self.member);
+        }
+    }
+
     /// Whether the key is not the caller's own, in a commune.
     pub(crate) fn is_foreign(&self) -> bool {
         self.caller.is_some_and(|caller| caller != self.member.caller())

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
+use super::affinity::Affinity;
 use super::attribution::Accusation;
 use super::commune::{Allowed, Commune};
 use super::lease::Lease;
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     pub(super) keyed: RandomState,
     /// How often keys come that are no members.
     pub(super) strangers: Crowd,
+    /// Which keys gave which responses.
+    pub(super) affinity: Affinity,
 }
 
 /// How a member is chosen.

@@ -9,6 +9,7 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 
 use super::body::ResponseBody;
+use super::follow;
 use super::hygiene;
 use super::layer::Settings;
 use super::party::Party;
@@ -37,6 +38,8 @@ pub(super) struct Job<B, R: Body> {
     pub(super) lease: Option<Lease>,
     /// On whose behalf, in a commune.
     pub(super) party: Option<Party>,
+    /// Whether its answer may be a response that others follow, and somebody wants to know.
+    pub(super) may_be_followed: bool,
     deadline: Timestamp,
     pub(super) waited: Duration,
     pub(super) repeats: u32,
@@ -82,6 +85,7 @@ where
             tried: Tried::default(),
             lease: None,
             party,
+            may_be_followed: settings.follow_responses && follow::may_be_followed(&head),
             deadline,
             waited: Duration::ZERO,
             repeats: 0,

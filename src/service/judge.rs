@@ -193,7 +193,9 @@ where
         }
         let watch = Watch::new(&head.headers, &settings.classify);
         let meter = if settings.usage { answer::meter(&head) } else { None };
-        let body = ResponseBody::served_by(body, lease, served).watched(watch).metered(meter).scrubbed(scrubber);
+        let follow = if self.may_be_followed { answer::follow(&head) } else { None };
+        let body = ResponseBody::served_by(body, lease, served).watched(watch).metered(meter).followed(follow);
+        let body = body.scrubbed(scrubber);
         let body = if owner == Owner::Another { body.without_trailers() } else { body };
         Some(Response::from_parts(head, body))
     }

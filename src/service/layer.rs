@@ -46,6 +46,7 @@ pub(super) struct Settings {
     pub(super) scrub: bool,
     pub(super) annotate: bool,
     pub(super) usage: bool,
+    pub(super) follow_responses: bool,
     pub(super) retry_failures: bool,
 }
 
@@ -68,6 +69,7 @@ impl KeyCommuneLayer {
                 scrub: false,
                 annotate: false,
                 usage: false,
+                follow_responses: false,
                 retry_failures: false,
             }),
         }
@@ -141,6 +143,16 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn usage(self, on: bool) -> Self {
         self.with(|settings| settings.usage = on)
+    }
+
+    /// Remembers which key gave which response, so that requests that follow one
+    /// ([`Demand::previous_response`](crate::demand::Demand::previous_response)) are served with the key that knows it. Read
+    /// for that is the beginning of good answers to `POST …/responses`, as they pass; up to
+    /// [`max_responses`](crate::pool::Builder::max_responses) are remembered, and none in a commune. Default: off; it costs an
+    /// allocation and a short lock, once per response.
+    #[must_use]
+    pub fn follow_responses(self, on: bool) -> Self {
+        self.with(|settings| settings.follow_responses = on)
     }
 
     /// Sends a request again, with another key and within the retry budget, after a 5xx that may have been processed.

@@ -9,6 +9,7 @@
 
 mod answer;
 mod body;
+mod follow;
 mod frames;
 mod future;
 mod hygiene;
