@@ -162,7 +162,8 @@ impl Sight {
     }
 }
 
-#[cfg(all(test, not(key_commune_loom)))]
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
 mod tests {
     use std::convert::Infallible;
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
-use key_commune::demand::{Inspect, Inspection};
+use key_commune::demand::{Demand, Inspect, Inspection};
 use key_commune::pool::{Key, KeyPool};
 use key_commune::rewrite::{Attempt, DropFields, Rewrite, StripPrefix};
 use key_commune::service::ReplayBody;
@@ -237,7 +237,7 @@ impl Inspect for Judging {
     fn inspect(&self, _: &Parts, body: Option<&[u8]>) -> Inspection {
         let Some(body) = body else { return Inspection::NeedsBody(1 << 20) };
         self.0.lock().unwrap().push(body.to_vec());
-        if body == b"bad" { Inspection::Refuse("bad".into()) } else { Inspection::Demand(Default::default()) }
+        if body == b"bad" { Inspection::Refuse("bad".into()) } else { Inspection::Demand(Demand::default()) }
     }
 
     fn may_refuse(&self) -> bool {
