@@ -52,7 +52,7 @@ impl Demand {
         self
     }
 
-    /// The same, as what follows this response: only the key that got it knows it.
+    /// The same, as what follows this response or asks for it: only the key that got it knows it.
     #[must_use]
     pub fn previous_response(mut self, id: &str) -> Self {
         self.previous_response = bounded(id);
@@ -76,7 +76,7 @@ impl Demand {
         self.session.as_deref()
     }
 
-    /// The response that the request follows.
+    /// The response that the request follows or asks for.
     pub fn previous_response_id(&self) -> Option<&str> {
         self.previous_response.as_deref()
     }

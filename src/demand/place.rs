@@ -60,6 +60,12 @@ fn object_of_method(path: &str) -> Option<&str> {
     (from_end.next()? == "models").then_some(model)
 }
 
+/// The response of `…/responses/{id}`, and of what lies below it.
+pub(super) fn response_in_path(path: &str) -> Option<Cow<'_, str>> {
+    let id = path.split_once("/responses/")?.1.split('/').next()?;
+    percent_decode_str(id).decode_utf8().ok()
+}
+
 /// The decoded value of the first of these parameters that is there, once.
 pub(super) fn parameter<'q>(query: &'q str, names: &[&str]) -> Option<Cow<'q, str>> {
     names.iter().find_map(|name| {

@@ -62,7 +62,7 @@ impl Owners {
 
 impl Shared {
     /// Which key gave the response that a request follows. The key may be gone.
-    #[cfg_attr(not(test), expect(dead_code, reason = "asked at checkout"))]
+    #[cfg_attr(any(not(test), key_commune_loom), expect(dead_code, reason = "asked at checkout"))]
     pub(super) fn owner_of_response(&self, demand: &Demand) -> Option<KeyId> {
         self.affinity.owner(self.pepper.response(demand.previous_response_id()?))
     }

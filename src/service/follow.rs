@@ -317,6 +317,7 @@ mod tests {
             ),
             ("data: no \"id\"\n\ndata: {\"response\":{\"id\":\"resp_1\"}}\n\n", Some("resp_1")),
             ("data: {\"id\":\"resp_1\"}\n\n", None),
+            ("data: {\"x\":{\"id\":\"resp_1\"}}\n\n", None),
             ("data: {\"response\":[{\"id\":\"resp_1\"}]}\n\n", None),
             ("data: {\"response\":{\"x\":{\"id\":\"resp_1\"}}}\n\n", None),
             ("data: {\"x\":{\"response\":{\"id\":\"resp_1\"}}}\n\n", None),

@@ -85,7 +85,7 @@ impl Refusal {
     }
 
     /// The refusal of a model that nobody serves, by its name as it was given, as far as that can be shown.
-    #[cfg_attr(not(test), expect(dead_code, reason = "said where a key is looked for"))]
+    #[cfg_attr(any(not(test), key_commune_loom), expect(dead_code, reason = "said where a key is looked for"))]
     pub(super) fn unknown_model(name: &str) -> Self {
         let shown: String = name.chars().filter(|letter| !letter.is_control()).take(Demand::MAX_LEN).collect();
         Self::UnknownModel(shown.into())
