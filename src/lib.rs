@@ -53,7 +53,7 @@
 //!
 //! The modules below stand in reading order; each knows only those above it. To use the crate, [`service`] and [`pool`]
 //! are enough. To teach it a provider, see [`provider`] and [`classify`]; to choose keys in another way, [`select`]; to
-//! find out what a request asks of a key, [`demand`];
+//! find out what a request asks of a key, [`demand`]; to change what is sent with it, [`rewrite`];
 //! to change how long a key rests, [`health::Penalties`]; to keep what is known of keys,
 //! [`keeper`] and [`store`].
 //!
@@ -98,6 +98,8 @@ pub mod health;
 pub mod slot;
 
 pub mod demand;
+
+pub mod rewrite;
 
 #[cfg(feature = "rules")]
 pub mod rules;

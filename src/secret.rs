@@ -127,6 +127,7 @@ pub enum SecretError {
 pub struct Pepper {
     ids: Hmac<Sha256>,
     sessions: Hmac<Sha256>,
+    responses: Hmac<Sha256>,
 }
 
 impl Pepper {
@@ -141,7 +142,11 @@ impl Pepper {
             mac.update(purpose);
             mac
         };
-        Self { ids: mac(b"key-commune/id/1\0"), sessions: mac(b"key-commune/session/1\0") }
+        Self {
+            ids: mac(b"key-commune/id/1\0"),
+            sessions: mac(b"key-commune/session/1\0"),
+            responses: mac(b"key-commune/response/1\0"),
+        }
     }
 
     /// A fresh pepper: ids made with it mean nothing after the process ends.
@@ -163,9 +168,18 @@ impl Pepper {
 
     /// A number for a session. Without the pepper nobody can find sessions whose numbers have something in common.
     pub(crate) fn session(&self, id: &str) -> u64 {
-        let digest = self.sessions.clone().chain_update(id).finalize().into_bytes();
-        u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
+        number(&self.sessions, id)
     }
+
+    /// A number for a response. Without the pepper nobody can make two responses have the same.
+    pub(crate) fn response(&self, id: &str) -> u64 {
+        number(&self.responses, id)
+    }
+}
+
+fn number(mac: &Hmac<Sha256>, id: &str) -> u64 {
+    let digest = mac.clone().chain_update(id).finalize().into_bytes();
+    u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }
 
 impl fmt::Debug for Pepper {

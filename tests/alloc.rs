@@ -130,6 +130,7 @@ fn i11_a_request_that_cannot_be_sent_again_costs_no_allocation() {
 fn i11_a_request_that_can_be_sent_again_costs_two() {
     let template = Template::new();
     assert_eq!(added(&layer(200), || template.request()), 2);
+    assert_eq!(added(&layer(200).follow_responses(true), || template.request()), 2, "no call that gives a response");
     let with_extension = || {
         let mut request = template.request();
         request.extensions_mut().insert(7_u64);

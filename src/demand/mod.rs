@@ -16,6 +16,8 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
 pub use models::{Models, ModelsError};
+pub(crate) use place::may_have_json;
+pub(crate) use reader::{LONGEST, Raw, Reader, short};
 pub use routing::Routing;
 pub use source::Source;
 
@@ -54,7 +56,7 @@ impl Demand {
         self
     }
 
-    /// The same, as what follows this response: only the key that got it knows it.
+    /// The same, as what follows this response or asks for it: only the key that got it knows it.
     #[must_use]
     pub fn previous_response(mut self, id: &str) -> Self {
         self.previous_response = bounded(id);
@@ -91,7 +93,7 @@ impl Demand {
         self.session.as_deref()
     }
 
-    /// The response that the request follows.
+    /// The response that the request follows or asks for.
     pub fn previous_response_id(&self) -> Option<&str> {
         self.previous_response.as_deref()
     }
@@ -107,7 +109,7 @@ impl Demand {
     }
 
     /// Whether a text can be the name of something.
-    fn is_name(text: &str) -> bool {
+    pub(crate) fn is_name(text: &str) -> bool {
         (1..=Self::MAX_LEN).contains(&text.len())
     }
 }

@@ -12,7 +12,7 @@ const WITHOUT_BODY: [Method; 6] =
     [Method::GET, Method::HEAD, Method::DELETE, Method::OPTIONS, Method::TRACE, Method::CONNECT];
 
 /// Whether a request can have a body that is read as JSON in UTF-8. One that does not say what it is counts as such.
-pub(super) fn may_have_json(head: &Parts) -> bool {
+pub(crate) fn may_have_json(head: &Parts) -> bool {
     let all =
         |name: HeaderName, fits: fn(&str) -> bool| values(&head.headers, &name).all(|value| value.is_some_and(fits));
     !WITHOUT_BODY.contains(&head.method) && all(CONTENT_TYPE, is_json) && all(CONTENT_ENCODING, is_plain)
@@ -58,6 +58,12 @@ fn object_of_method(path: &str) -> Option<&str> {
     let mut from_end = path.rsplit('/');
     let (model, _) = from_end.next()?.rsplit_once(':')?;
     (from_end.next()? == "models").then_some(model)
+}
+
+/// The response of `…/responses/{id}`, and of what lies below it.
+pub(super) fn response_in_path(path: &str) -> Option<Cow<'_, str>> {
+    let id = path.split_once("/responses/")?.1.split('/').next()?;
+    percent_decode_str(id).decode_utf8().ok()
 }
 
 /// The decoded value of the first of these parameters that is there, once.

@@ -9,21 +9,21 @@ use super::Demand;
 use super::lexer::Lexer;
 
 /// A value as it is written; empty if there is none.
-pub(super) type Raw<'b> = &'b [u8];
+pub(crate) type Raw<'b> = &'b [u8];
 
 /// Reads one value after the other. `None` is a body that is not JSON, or too deep.
-pub(super) struct Reader<'b> {
+pub(crate) struct Reader<'b> {
     parser: Parser<Lexer<'b>>,
     body: &'b [u8],
 }
 
 impl<'b> Reader<'b> {
-    pub(super) fn new(body: &'b [u8]) -> Self {
+    pub(crate) fn new(body: &'b [u8]) -> Self {
         Self { parser: Parser::new(Lexer::new(body)), body }
     }
 
     /// The next value's members, if it is an object: `member` reads the value of each.
-    pub(super) fn object(&mut self, member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+    pub(crate) fn object(&mut self, member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
         match self.next()? {
             Token::ObjBegin => self.members(member),
             other => self.pass(other),
@@ -31,7 +31,7 @@ impl<'b> Reader<'b> {
     }
 
     /// The members of the object that has just begun.
-    pub(super) fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+    pub(crate) fn members(&mut self, mut member: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
         while self.next()? != Token::ObjEnd {
             let name = short(self.parser.content().text).unwrap_or_default();
             member(self, &name)?;
@@ -40,29 +40,38 @@ impl<'b> Reader<'b> {
     }
 
     /// The next value, whatever it is.
-    pub(super) fn value(&mut self) -> Option<Raw<'b>> {
+    pub(crate) fn value(&mut self) -> Option<Raw<'b>> {
         let token = self.next()?;
-        let start = self.parser.pos().offset;
+        let start = self.start();
         self.pass(token)?;
-        let end = self.parser.pos().offset + self.parser.content().text.len();
-        self.body.get(start..end)
+        self.body.get(start..self.end())
+    }
+
+    /// Where the last word begins, in bytes.
+    pub(crate) fn start(&self) -> usize {
+        self.parser.pos().offset
+    }
+
+    /// Where it ends.
+    pub(crate) fn end(&self) -> usize {
+        self.start() + self.parser.content().text.len()
     }
 
     /// Goes to the end of the value that has begun with this token.
-    pub(super) fn pass(&mut self, opened: Token) -> Option<()> {
+    pub(crate) fn pass(&mut self, opened: Token) -> Option<()> {
         match opened {
             Token::ObjBegin | Token::ArrBegin => (self.parser.next_end() != Token::Err).then_some(()),
             _ => Some(()),
         }
     }
 
-    pub(super) fn next(&mut self) -> Option<Token> {
+    pub(crate) fn next(&mut self) -> Option<Token> {
         Some(self.parser.next_meaningful()).filter(|token| *token != Token::Err)
     }
 }
 
 /// A string of any length, unescaped.
-pub(super) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+pub(crate) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     let quoted = raw.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     if quoted.contains(&b'\\') {
         return serde_json::from_slice(raw).ok().map(Cow::Owned);
@@ -71,9 +80,9 @@ pub(super) fn unescaped(raw: Raw<'_>) -> Option<Cow<'_, str>> {
 }
 
 /// A string, unescaped; nothing if it is longer than any that counts.
-pub(super) fn short(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+pub(crate) fn short(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     (raw.len() <= LONGEST).then(|| unescaped(raw))?
 }
 
 /// Of a text that counts, if each of its bytes is escaped.
-const LONGEST: usize = 6 * Demand::MAX_LEN + 2;
+pub(crate) const LONGEST: usize = 6 * Demand::MAX_LEN + 2;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::request::Parts;
 
-use super::place::{may_have_json, model_in_path, parameter};
+use super::place::{may_have_json, model_in_path, parameter, response_in_path};
 use super::said::{Said, id};
 use super::source::Source;
 use super::{Demand, Inspect, Inspection};
@@ -16,7 +16,7 @@ use super::{Demand, Inspect, Inspection};
 /// |---|---|
 /// | model | the path, `…/deployments/{model}/…` or `…/models/{model}:method`; `model` in the body; `?model=` |
 /// | session | the [sources](Self::sessions), in their order |
-/// | preceding response | `previous_response_id` in the body |
+/// | preceding response | the path, `…/responses/{id}` and below; `previous_response_id` in the body |
 ///
 /// The path comes before the body, for where it names the model no provider minds what the body says. What is no text, is
 /// empty or longer than [`Demand::MAX_LEN`] counts as not there.
@@ -122,12 +122,12 @@ impl Routing {
     fn demand(&self, head: &Parts, said: &Said<'_>) -> Demand {
         let model = model(head, said);
         let session = self.sessions.iter().find_map(|source| source.find(head, said, model.as_deref()));
-        let previous = id(said.previous_response).filter(|_| self.previous_responses);
+        let previous = || response_in_path(head.uri.path()).or_else(|| id(said.previous_response));
         let mut demand = Demand::default();
         if let Some(name) = model.filter(|_| self.models) {
             demand = demand.model(&name);
         }
-        if let Some(id) = previous {
+        if let Some(id) = self.previous_responses.then(previous).flatten() {
             demand = demand.previous_response(&id);
         }
         match session {

@@ -3,6 +3,22 @@
 //! A key is bound to one [`Origin`] and never leaves for another. An origin recognises the URIs that are its own, and
 //! makes URIs out of its own scheme and authority and the caller's path: nothing that a caller writes can change
 //! where a request goes. URIs are put together from parts, never by joining text.
+//!
+//! # How paths are joined
+//!
+//! What counts of a path is what lies below the base path of the origin that it was written for; of a request without an
+//! origin that is all of it. It is put below the base path of the origin that it goes to, and what the one ends with and the other begins
+//! with, by whole segments, is written once. So `/v1` may stand in the base URL, in the request or in both, with a slash
+//! at the end or without, and never comes out twice. Query strings are kept as they are.
+//!
+//! | pool | key | request | goes to |
+//! |---|---|---|---|
+//! | `https://a` | `https://b/v1` | `https://a/v1/models?x` | `https://b/v1/models?x` |
+//! | `https://a` | `https://b/v1/` | `https://a/models` | `https://b/v1/models` |
+//! | `https://a/v1` | `https://b/openai/v1` | `https://a/v1/models` | `https://b/openai/v1/models` |
+//! | `https://a/v1` | `https://b` | `https://a/v1/models` | `https://b/models`: the key's base URL stands for the pool's |
+//! | `https://a/v1` | `https://b/v1` | `https://a/v2/models` | nowhere: it is not the pool's |
+//! | any | any | `…/../models`, `…/%2e%2e/models` | nowhere: see [`check_path`] |
 
 mod error;
 mod host;

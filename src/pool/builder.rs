@@ -4,6 +4,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::admin::PoolError;
+use super::affinity::{self, Affinity};
 use super::capacity::Capacity;
 use super::commune::{self, Allowed, Commune};
 use super::ledger::Ledger;
@@ -48,6 +49,7 @@ pub struct Builder {
     seed: Option<u64>,
     max_keys: Option<usize>,
     max_waiting: usize,
+    max_responses: usize,
     keys: Vec<Key>,
     commune: Option<Commune>,
     replica: Replica,
@@ -66,6 +68,7 @@ impl Builder {
             seed: None,
             max_keys: None,
             max_waiting: 1_024,
+            max_responses: affinity::MOST,
             keys: Vec::new(),
             commune: None,
             replica: Replica::default(),
@@ -145,6 +148,14 @@ impl Builder {
         self
     }
 
+    /// The most responses of which the pool remembers the key, where the layer
+    /// [follows](crate::KeyCommuneLayer::follow_responses) them; the oldest are forgotten. Default: 65,536, which take
+    /// 3.2 MiB at most.
+    pub fn max_responses(mut self, most: usize) -> Self {
+        self.max_responses = most;
+        self
+    }
+
     /// Adds a key.
     pub fn key(mut self, key: Key) -> Self {
         self.keys.push(key);
@@ -191,6 +202,7 @@ impl Builder {
             replica: self.replica,
             keyed: RandomState::new(),
             strangers: Crowd::default(),
+            affinity: Affinity::new(self.max_responses),
         }));
         pool.extend(self.keys)?;
         Ok(pool)

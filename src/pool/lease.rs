@@ -80,6 +80,11 @@ impl Lease {
         self.member.id
     }
 
+    /// The name of the key for people.
+    pub fn label(&self) -> Option<&str> {
+        self.member.key.labelled()
+    }
+
     /// What goes into the request: the key as its slot writes it, marked sensitive.
     pub fn value(&self) -> &HeaderValue {
         &self.member.value
@@ -110,6 +115,13 @@ impl Lease {
         self.used = Some(usage.input.saturating_add(usage.output));
         if let Some(pool) = self.member.pool.upgrade() {
             pool.note_usage(&self.member, usage, pool.clock.now());
+        }
+    }
+
+    /// Remembers that the key gave this response.
+    pub(crate) fn note_response(&self, id: &str) {
+        if let Some(pool) = self.member.pool.upgrade() {
+            pool.note_response(id, &self.member);
         }
     }
 

@@ -4,6 +4,7 @@
 //! take no lock, allocate nothing and await nothing (I11); everything else takes one short lock.
 
 mod admin;
+mod affinity;
 mod attribution;
 mod bitmap;
 mod budget;
@@ -180,6 +181,12 @@ impl KeyPool {
 
     pub(crate) fn slot(&self) -> &dyn crate::slot::Slot {
         &*self.0.slot
+    }
+
+    /// Which key gave the response that a request follows.
+    #[cfg(all(test, not(key_commune_loom)))]
+    pub(crate) fn owner_of_response(&self, demand: &Demand) -> Option<crate::secret::KeyId> {
+        self.0.owner_of_response(demand)
     }
 
     /// What an exhausted pool can tell at this moment, to a request that has tried everything.

@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::demand::Caller;
 use crate::health::{Health, Reason, State};
 use crate::outcome::Outcome;
+use crate::secret::KeyId;
 
 /// How a request may have a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +142,17 @@ impl Ledger {
         let opening = |place| Some((place, self.opening(place, asked, lane.as_deref(), now)?));
         let (place, opening) = { open }.find_map(opening)?;
         self.lease(place, opening, asked.wish.clone(), now)
+    }
+
+    /// A lease on a member that is free or, if it is not, on another of its account.
+    pub(super) fn lease_like(&mut self, id: KeyId, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
+        let lane = self.lane_of(asked.wish);
+        let place = self.ids.get(&id).copied()?;
+        let group = self.cell(place)?.group;
+        let others = group.into_iter().flat_map(|number| self.scopes.places(number));
+        let free = |&place: &u32| self.opening(place, asked, lane.as_deref(), now) == Some(Opening::Open);
+        let place = std::iter::once(place).chain(others).find(free)?;
+        self.lease(place, Opening::Open, asked.wish.clone(), now)
     }
 
     /// Whether a member that was not tried can serve now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
+use super::affinity::Affinity;
 use super::attribution::Accusation;
 use super::bitmap::Bitmap;
 use super::capacity::Capacity;
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(super) keyed: RandomState,
     /// How often keys come that are no members.
     pub(super) strangers: Crowd,
+    /// Which keys gave which responses.
+    pub(super) affinity: Affinity,
 }
 
 /// How a member is chosen.
@@ -140,6 +143,11 @@ impl Shared {
         }
         if self.signals.is_limited && self.must_queue() {
             return Err(self.exhausted(demand, Some(tried), now));
+        }
+        if demand.previous_response_id().is_some()
+            && let Some(lease) = self.follow(demand, tried, now)
+        {
+            return Ok(lease);
         }
         let roster = self.roster.load();
         let lane = demand.shared_model().and_then(|model| self.lane(&roster, model));
@@ -241,6 +249,16 @@ impl Shared {
         }
         let wish = Wish::of(demand);
         let mut lease = self.with(|ledger| ledger.probe(&Asked { wish: &wish, tried }, now, homes.as_deref()))?;
+        self.accept(&mut lease, tried, now);
+        Some(lease)
+    }
+
+    /// The key that gave the response which a request follows or, of its account, another; if one is free.
+    #[cold]
+    fn follow(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
+        let owner = self.owner_of_response(demand)?;
+        let wish = Wish::of(demand);
+        let mut lease = self.with(|ledger| ledger.lease_like(owner, &Asked { wish: &wish, tried }, now))?;
         self.accept(&mut lease, tried, now);
         Some(lease)
     }

@@ -5,6 +5,7 @@ use http_body::Body;
 
 use super::Landed;
 use super::body::ResponseBody;
+use super::follow::Follow;
 use super::hygiene;
 use super::party;
 use super::refusal::{Refusal, seconds};
@@ -77,8 +78,16 @@ pub(super) fn clean(
 
 /// What reads the usage out of a good answer.
 pub(super) fn meter(head: &response::Parts) -> Option<Meter> {
-    let readable = head.status.is_success() && !is_encoded(&head.headers);
-    readable.then(|| Meter::new(head.headers.get(header::CONTENT_TYPE))).flatten()
+    is_readable(head).then(|| Meter::new(head.headers.get(header::CONTENT_TYPE))).flatten()
+}
+
+/// What reads the id of a response out of a good answer.
+pub(super) fn follow(head: &response::Parts) -> Option<Follow> {
+    is_readable(head).then(|| Follow::new(head)).flatten()
+}
+
+fn is_readable(head: &response::Parts) -> bool {
+    head.status.is_success() && !is_encoded(&head.headers)
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {

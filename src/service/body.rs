@@ -2,6 +2,7 @@
 //! them (I8, I10, I18).
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -10,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::Served;
+use super::follow::Follow;
 use super::frames::{clean, longer};
 use super::peek::Prefixed;
 use super::scrubbing::Scrubbing;
@@ -26,6 +28,7 @@ pin_project! {
         lease: Option<Lease>,
         watch: Option<Watch>,
         meter: Option<Box<Meter>>,
+        follow: Option<Box<Follow>>,
         scrubbing: Option<Scrubbing>,
         served: Option<Served>,
         trailers: bool,
@@ -52,7 +55,8 @@ impl<R: Body> ResponseBody<R> {
     }
 
     fn new(source: Source<R>) -> Self {
-        Self { source, lease: None, watch: None, meter: None, scrubbing: None, served: None, trailers: true }
+        let (watch, meter, follow, scrubbing) = (None, None, None, None);
+        Self { source, lease: None, watch, meter, follow, scrubbing, served: None, trailers: true }
     }
 }
 
@@ -79,6 +83,11 @@ impl<R: Body + Unpin> ResponseBody<R> {
         Self { meter: meter.map(Box::new), ..self }
     }
 
+    /// The same, telling the pool which response it is.
+    pub(super) fn followed(self, follow: Option<Follow>) -> Self {
+        Self { follow: follow.map(Box::new), ..self }
+    }
+
     /// The same, ending with its data.
     pub(super) fn without_trailers(self) -> Self {
         Self { trailers: false, ..self }
@@ -98,8 +107,8 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
         let mut this = self.project();
         let mut next = || {
             let frame = ready!(this.source.as_mut().poll(cx));
-            if let (Some(meter), Some(Ok(frame))) = (this.meter.as_mut(), &frame) {
-                frame.data_ref().into_iter().for_each(|chunk| meter.feed(chunk));
+            if let Some(chunk) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+                read(chunk, this.meter, this.follow, this.lease.as_ref());
             }
             Poll::Ready(frame)
         };
@@ -130,6 +139,17 @@ impl<R: Body + Unpin> Body for ResponseBody<R> {
     fn size_hint(&self) -> SizeHint {
         let held = self.scrubbing.as_ref().map_or(0, Scrubbing::held);
         longer(self.source.size_hint(), held)
+    }
+}
+
+/// What the bytes of an answer say beside what they are.
+fn read(chunk: &Bytes, meter: &mut Option<Box<Meter>>, follow: &mut Option<Box<Follow>>, lease: Option<&Lease>) {
+    if let Some(meter) = meter {
+        meter.feed(chunk);
+    }
+    if let Some(ControlFlow::Break(id)) = follow.as_mut().map(|follow| follow.see(chunk)) {
+        *follow = None;
+        lease.iter().zip(id).for_each(|(lease, id)| lease.note_response(&id));
     }
 }
 

@@ -84,6 +84,8 @@ pin_project! {
     enum Stage<F, R: Body> {
         // The body is read as far as the demand needs it.
         Inspect,
+        // The body is read for whoever may change it.
+        Collect,
         // No key is free.
         Wait { #[pin] waiting: Waiting, since: Timestamp },
         // A repeat takes a breath.
@@ -191,6 +193,7 @@ where
     loop {
         let next = match stage.as_mut().project() {
             StageProj::Inspect => ready!(job.poll_inspect(settings, cx)),
+            StageProj::Collect => ready!(job.poll_collect(settings, cx)),
             StageProj::Wait { waiting, since } => job.waited(settings, ready!(waiting.poll(cx)), *since),
             StageProj::Pause { sleep } => {
                 ready!(sleep.poll(cx));
@@ -245,6 +248,7 @@ impl<F, R: Body> From<Next<R>> for Stage<F, R> {
     fn from(next: Next<R>) -> Self {
         match next {
             Next::Inspect => Self::Inspect,
+            Next::Collect => Self::Collect,
             Next::Wait(waiting, since) => Self::Wait { waiting, since },
             Next::Pause(pause) => Self::Pause { sleep: sleep(pause) },
             Next::Ready => Self::Ready,

@@ -9,6 +9,7 @@ use http::{Request, Response, Uri};
 use http_body::Body;
 
 use super::body::ResponseBody;
+use super::follow;
 use super::hygiene;
 use super::layer::Settings;
 use super::party::Party;
@@ -37,9 +38,13 @@ pub(super) struct Job<B, R: Body> {
     pub(super) lease: Option<Lease>,
     /// On whose behalf, in a commune.
     pub(super) party: Option<Party>,
+    /// Whether its answer may be a response that others follow, and somebody wants to know.
+    pub(super) may_be_followed: bool,
     deadline: Timestamp,
     pub(super) waited: Duration,
     pub(super) repeats: u32,
+    /// How many keys may not use its model.
+    pub(super) forbidden: u32,
     /// The head without a credential. Gone once the last possible attempt is under way.
     pub(super) head: Option<Parts>,
     /// Where the next attempt goes, if its key has an origin of its own.
@@ -54,6 +59,7 @@ pub(super) struct Job<B, R: Body> {
 /// Where a request goes from here.
 pub(super) enum Next<R: Body> {
     Inspect,
+    Collect,
     Wait(Waiting, Timestamp),
     Pause(Duration),
     Ready,
@@ -71,7 +77,8 @@ where
         let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
         let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
-        let passes = !has_choice(settings, party.as_ref()) && settings.inspect.is_none();
+        let passes =
+            !has_choice(settings, party.as_ref()) && settings.inspect.is_none() && settings.rewrites.is_empty();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
             demand: Demand::default(),
@@ -80,9 +87,11 @@ where
             tried: Tried::default(),
             lease: None,
             party,
+            may_be_followed: settings.follow_responses && follow::may_be_followed(&head),
             deadline,
             waited: Duration::ZERO,
             repeats: 0,
+            forbidden: 0,
             head: Some(head),
             target: None,
             body: Some(body),
@@ -127,7 +136,7 @@ where
         if let Some(party) = &self.party {
             self.demand = std::mem::take(&mut self.demand).caller(party.caller());
         }
-        self.seek(settings, now)
+        if self.must_collect(settings) { Next::Collect } else { self.seek(settings, now) }
     }
 
     /// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
@@ -149,10 +158,25 @@ where
         }
         match settings.pool.checkout(&self.demand, &mut self.tried, now) {
             Ok(lease) => self.hold(settings, lease, now),
-            Err(exhausted) if self.party.is_none() && exhausted.is_worth_waiting(self.deadline) => {
+            Err(exhausted)
+                if self.party.is_none() && !exhausted.unserved && exhausted.is_worth_waiting(self.deadline) =>
+            {
                 Next::Wait(settings.pool.wait(&self.demand, &self.tried, self.deadline), now)
             }
+            Err(exhausted) if exhausted.unserved && self.party.is_none() => {
+                Next::Done(self.refuse_model(settings, now))
+            }
             Err(_) => self.seek_own(settings, now),
+        }
+    }
+
+    /// No key serves the model: what the provider has said about that, or what we say.
+    fn refuse_model(&mut self, settings: &Settings, now: Timestamp) -> Response<ResponseBody<R>> {
+        let model = self.demand.model_name().unwrap_or_default();
+        let refusal = Refusal::unknown_model(model);
+        match self.last.is_some() {
+            true => self.concede(settings, now),
+            false => refusal.response(settings.pool.provider()),
         }
     }
 
@@ -227,8 +251,10 @@ where
         if lease.is_foreign() && self.party.is_some() {
             hygiene::foreign_request(&mut head.headers, &settings.pool.allowed().requests);
         }
+        let changed = self.rewritten(settings, &mut head, lease);
         settings.pool.slot().put(&mut head, lease.value());
-        Some(Request::from_parts(head, self.body.take()?))
+        let body = self.body.take()?;
+        Some(Request::from_parts(head, changed.unwrap_or(body)))
     }
 
     /// Whether there may be another attempt: then the head and a client for it are kept.

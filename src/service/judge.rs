@@ -26,6 +26,10 @@ use crate::pool::Lease;
 /// Repeats after the first attempt that the provider may have processed, or that rest nobody (I23).
 const MOST_REPEATS: u32 = 2;
 
+/// Keys that may refuse a request's model before that is believed of all: "no such model" and "not for this key" are the same
+/// words.
+const MOST_FORBIDDEN: u32 = 3;
+
 /// What a verdict means for the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
@@ -130,6 +134,11 @@ where
         if let Some(goes_on) = party.and_then(|(party, lease)| party.goes_on(lease, status, verdict)) {
             return if goes_on { Plan::Rotate } else { Plan::Commit };
         }
+        // Nobody is to have all keys asked for a model that does not exist.
+        self.forbidden += u32::from(verdict.outcome == Outcome::Forbidden);
+        if self.forbidden >= MOST_FORBIDDEN {
+            return Plan::Commit;
+        }
         let repeatable = match (verdict.outcome, verdict.fault()) {
             (_, Some(Fault::Key)) if pool.may_fail_over(&self.tried) => return Plan::Rotate,
             (Outcome::Overloaded, _) => true,
@@ -202,7 +211,9 @@ where
         }
         let watch = Watch::new(&head.headers, &settings.classify);
         let meter = if settings.usage { answer::meter(&head) } else { None };
-        let body = ResponseBody::served_by(body, lease, served).watched(watch).metered(meter).scrubbed(scrubber);
+        let follow = if self.may_be_followed { answer::follow(&head) } else { None };
+        let body = ResponseBody::served_by(body, lease, served).watched(watch).metered(meter).followed(follow);
+        let body = body.scrubbed(scrubber);
         let body = if owner == Owner::Another { body.without_trailers() } else { body };
         Some(Response::from_parts(head, body))
     }

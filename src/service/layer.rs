@@ -11,6 +11,7 @@ use super::replay::Limits;
 use crate::classify::Classify;
 use crate::demand::Inspect;
 use crate::pool::KeyPool;
+use crate::rewrite::Rewrite;
 
 /// Gives any HTTP client a pool of keys. All configuration lives here; cloning shares the pool.
 ///
@@ -37,6 +38,7 @@ pub(super) struct Settings {
     pub(super) classify: Arc<dyn Classify>,
     pub(super) never_sent: fn(&dyn Any) -> bool,
     pub(super) inspect: Option<Arc<dyn Inspect>>,
+    pub(super) rewrites: Vec<Arc<dyn Rewrite>>,
     pub(super) keep: Keep,
     pub(super) limits: Limits,
     pub(super) max_wait: Duration,
@@ -45,6 +47,7 @@ pub(super) struct Settings {
     pub(super) annotate: bool,
     pub(super) usage: bool,
     pub(super) heed: bool,
+    pub(super) follow_responses: bool,
     pub(super) retry_failures: bool,
 }
 
@@ -59,6 +62,7 @@ impl KeyCommuneLayer {
                 classify,
                 never_sent: |_| false,
                 inspect: None,
+                rewrites: Vec::new(),
                 keep: Keep::default(),
                 limits: Limits::default(),
                 max_wait: Duration::ZERO,
@@ -67,6 +71,7 @@ impl KeyCommuneLayer {
                 annotate: false,
                 usage: false,
                 heed: true,
+                follow_responses: false,
                 retry_failures: false,
             }),
         }
@@ -90,6 +95,13 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn inspect(self, inspect: impl Inspect + 'static) -> Self {
         self.with(|settings| settings.inspect = Some(Arc::new(inspect)))
+    }
+
+    /// How the body is changed for the key that it goes out with. One that is set after another sees what that one has
+    /// made. Default: not at all; bodies pass as they are.
+    #[must_use]
+    pub fn rewrite(self, rewrite: impl Rewrite + 'static) -> Self {
+        self.with(|settings| settings.rewrites.push(Arc::new(rewrite)))
     }
 
     /// Spares a request header that would be removed because it may carry a credential or select an account. The header
@@ -140,6 +152,16 @@ impl KeyCommuneLayer {
     #[must_use]
     pub fn heed_limits(self, on: bool) -> Self {
         self.with(|settings| settings.heed = on)
+    }
+
+    /// Remembers which key gave which response, so that requests that follow one
+    /// ([`Demand::previous_response`](crate::demand::Demand::previous_response)) are served with the key that knows it. Read
+    /// for that is the beginning of good answers to `POST …/responses`, as they pass; up to
+    /// [`max_responses`](crate::pool::Builder::max_responses) are remembered, and none in a commune. Default: off; it costs an
+    /// allocation and a short lock, once per response.
+    #[must_use]
+    pub fn follow_responses(self, on: bool) -> Self {
+        self.with(|settings| settings.follow_responses = on)
     }
 
     /// Sends a request again, with another key and within the retry budget, after a 5xx that may have been processed.

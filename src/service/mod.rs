@@ -9,6 +9,7 @@
 
 mod answer;
 mod body;
+mod follow;
 mod frames;
 mod future;
 mod hygiene;
@@ -22,6 +23,7 @@ mod prepare;
 mod proof;
 mod refusal;
 mod replay;
+mod rewriting;
 #[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod script;

@@ -18,7 +18,8 @@ pub(super) fn is_json(head: &response::Parts) -> bool {
     kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
 }
 
-fn is_events(head: &response::Parts) -> bool {
+/// Whether it is an event stream.
+pub(super) fn is_events(head: &response::Parts) -> bool {
     essence(head).eq_ignore_ascii_case("text/event-stream")
 }
 

@@ -9,6 +9,7 @@ use http_body::Body;
 
 use super::body::ResponseBody;
 use crate::clock::Timestamp;
+use crate::demand::Demand;
 use crate::origin::PathError;
 use crate::pool::{Denied, Exhausted};
 use crate::provider::Provider;
@@ -30,6 +31,9 @@ pub enum Refusal {
     /// 400: the layer's inspector does not let the request through, and this is why.
     #[error("{0}")]
     Denied(Box<str>),
+    /// 404: no key of the pool serves this model.
+    #[error("The model `{0}` does not exist, or no API key serves it")]
+    UnknownModel(Box<str>),
     /// 501: a tunnel would outlive the key's lease.
     #[error("CONNECT and Upgrade are not supported")]
     Upgrade,
@@ -80,6 +84,12 @@ impl Refusal {
         Self::Exhausted { retry_after: exhausted.soonest.map(|soonest| soonest - now) }
     }
 
+    /// The refusal of a model that nobody serves, by its name as it was given, as far as that can be shown.
+    pub(super) fn unknown_model(name: &str) -> Self {
+        let shown: String = name.chars().filter(|letter| !letter.is_control()).take(Demand::MAX_LEN).collect();
+        Self::UnknownModel(shown.into())
+    }
+
     /// The status that it is sent with.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -91,6 +101,7 @@ impl Refusal {
             | Self::Credential(_)
             | Self::KeyTooShort
             | Self::KeyTooLong => StatusCode::BAD_REQUEST,
+            Self::UnknownModel(_) => StatusCode::NOT_FOUND,
             Self::NoCredential => StatusCode::UNAUTHORIZED,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooOften { .. } | Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
@@ -107,6 +118,7 @@ impl Refusal {
             Self::NoOrigin => "no_origin",
             Self::Path(_) => "ambiguous_path",
             Self::Denied(_) => "request_not_allowed",
+            Self::UnknownModel(_) => "model_not_found",
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
             Self::Refused => "keys_refused",
@@ -161,4 +173,51 @@ impl From<Denied> for Refusal {
 pub(super) fn seconds(wait: Duration) -> HeaderValue {
     let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
     HeaderValue::from(whole.max(1))
+}
+
+#[cfg(not(key_commune_loom))]
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::classify::Dialect;
+
+    async fn answered(refusal: &Refusal, dialect: Dialect) -> (StatusCode, Value, Option<Refusal>) {
+        let provider = Provider::OPENAI.dialect(dialect);
+        let (head, body) = refusal.clone().response::<Full<Bytes>>(&provider).into_parts();
+        assert_eq!(head.headers[header::CONTENT_TYPE], "application/json");
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status, serde_json::from_slice(&body).unwrap(), head.extensions.get().cloned())
+    }
+
+    #[tokio::test]
+    async fn a_model_that_nobody_serves_is_refused_as_the_provider_would() {
+        let refusal = Refusal::unknown_model("gpt-9");
+        let message = "The model `gpt-9` does not exist, or no API key serves it";
+        let openai =
+            json!({"message": message, "type": "invalid_request_error", "param": null, "code": "model_not_found"});
+        for (dialect, body) in [
+            (Dialect::OpenAi, json!({"error": openai})),
+            (Dialect::Status, json!({"error": openai})),
+            (Dialect::Anthropic, json!({"type": "error", "error": {"type": "not_found_error", "message": message}})),
+            (Dialect::Gemini, json!({"error": {"code": 404, "message": message, "status": "NOT_FOUND"}})),
+            (Dialect::OpenRouter, json!({"error": {"code": 404, "message": message}})),
+        ] {
+            let expected = (StatusCode::NOT_FOUND, body, Some(refusal.clone()));
+            assert_eq!(answered(&refusal, dialect).await, expected, "{dialect:?}");
+        }
+    }
+
+    #[test]
+    fn i7_a_model_is_named_as_far_as_it_can_be_shown() {
+        for (name, shown) in [
+            ("a\r\nb\0\u{1b}[31m\u{7f}\u{85}", "ab[31m".to_owned()),
+            ("modèle \"1\"", "modèle \"1\"".to_owned()),
+            (&"é".repeat(10_000), "é".repeat(Demand::MAX_LEN)),
+        ] {
+            assert_eq!(Refusal::unknown_model(name), Refusal::UnknownModel(shown.into()));
+        }
+    }
 }

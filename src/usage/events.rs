@@ -6,13 +6,23 @@
 use bytes::Bytes;
 use memchr::{memchr, memmem, memrchr_iter};
 
-use super::scan::Scan;
+/// Reads the texts of events, each in as many pieces as it comes in.
+pub(crate) trait Texts {
+    /// What every text has in it that tells anything.
+    const WORD: &'static [u8];
+
+    /// A new text begins, whatever the one before it was.
+    fn restart(&mut self);
+
+    /// Goes on with the text.
+    fn read(&mut self, chunk: &Bytes);
+}
 
 const FIELD: &[u8] = b"data:";
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Events {
+pub(crate) enum Events {
     /// Nothing yet: one event has ended, and no other has begun.
     #[default]
     Between,
@@ -26,21 +36,21 @@ pub(super) enum Events {
 }
 
 impl Events {
-    pub(super) fn feed(&mut self, chunk: &Bytes, scan: &mut Scan) {
+    pub(crate) fn feed<T: Texts>(&mut self, chunk: &Bytes, texts: &mut T) {
         let mut at = 0;
         while let Some(rest @ [first, ..]) = chunk.get(at..) {
             at += match *self {
-                Self::Between => self.skip(rest),
-                Self::Data | Self::Other => self.line(rest, |length| scan.read(&chunk.slice(at..at + length))),
-                Self::Name(_) | Self::Return => self.step(*first, scan),
+                Self::Between => self.skip(rest, T::WORD),
+                Self::Data | Self::Other => self.line(rest, |length| texts.read(&chunk.slice(at..at + length))),
+                Self::Name(_) | Self::Return => self.step(*first, texts),
             };
         }
     }
 
-    /// Passes over the events that tell nothing of usage, which is nearly all of them.
-    fn skip(&mut self, events: &[u8]) -> usize {
+    /// Passes over the events that tell nothing, which is nearly all of them.
+    fn skip(&mut self, events: &[u8], word: &[u8]) -> usize {
         *self = Self::Name(0);
-        idle(events)
+        idle(events, word)
     }
 
     fn line(&mut self, rest: &[u8], read: impl FnOnce(usize)) -> usize {
@@ -55,11 +65,11 @@ impl Events {
         length
     }
 
-    fn step(&mut self, byte: u8, scan: &mut Scan) -> usize {
+    fn step(&mut self, byte: u8, texts: &mut impl Texts) -> usize {
         *self = match (*self, byte) {
             (Self::Name(0), b'\r') => Self::Return,
             (Self::Name(0) | Self::Return, b'\n') => {
-                scan.restart();
+                texts.restart();
                 Self::Between
             }
             (_, b'\n') => Self::Name(0),
@@ -74,9 +84,9 @@ impl Events {
     }
 }
 
-/// The length of the events that end before there is any word of usage.
-fn idle(events: &[u8]) -> usize {
-    let word = memmem::find(events, b"\"usage").unwrap_or(events.len());
+/// The length of the events that end before the word.
+fn idle(events: &[u8], word: &[u8]) -> usize {
+    let word = memmem::find(events, word).unwrap_or(events.len());
     let before = events.get(..word).unwrap_or_default();
     let empty = |behind: &[u8]| behind.starts_with(b"\n") || behind.starts_with(b"\r\n");
     let mut ends = memrchr_iter(b'\n', before).map(|end| end + 1);

@@ -36,6 +36,7 @@ mod found;
 mod model;
 mod place;
 mod scan;
+mod tokens;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -43,8 +44,9 @@ use http::HeaderValue;
 pub use cost::Cost;
 pub use model::Model;
 
-use events::Events;
+pub(crate) use events::{Events, Texts};
 use scan::Scan;
+pub(crate) use tokens::Tokens;
 
 /// What one request has used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,22 +6,27 @@
 use std::borrow::Cow;
 
 use bufjson::lexical::Token;
-use bufjson::lexical::state::{Machine, Next};
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Model;
+use super::events::Texts;
 use super::found::Found;
 use super::place::{Member, Place};
+use super::tokens::Tokens;
 
 /// From the top down to the details of the usage of an answer that is wrapped in an event in an array.
 const DEEPEST: usize = 6;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scan {
-    lexer: Machine<Bytes>,
-    /// A token was none.
-    failed: bool,
+    tokens: Tokens,
+    sight: Sight,
+}
+
+/// What has been seen so far, and where in the text that is.
+#[derive(Debug)]
+struct Sight {
     /// The token under way.
     token: Text,
     places: [Place; DEEPEST],
@@ -40,11 +45,9 @@ enum Expected {
     Value(Option<Member>),
 }
 
-impl Default for Scan {
+impl Default for Sight {
     fn default() -> Self {
         Self {
-            lexer: Machine::new(Bytes::new()),
-            failed: false,
             token: Text::default(),
             places: [Place::Top; DEEPEST],
             depth: 0,
@@ -56,47 +59,36 @@ impl Default for Scan {
 }
 
 impl Scan {
-    /// A new text begins, whatever the one before it was.
-    pub(super) fn restart(&mut self) {
-        self.lexer = Machine::new(Bytes::new());
-        self.failed = false;
+    /// What was found in all answers that are complete.
+    pub(super) fn found(&self) -> &Found {
+        &self.sight.total
+    }
+}
+
+impl Texts for Scan {
+    const WORD: &'static [u8] = b"\"usage";
+
+    fn restart(&mut self) {
+        self.tokens = Tokens::default();
+        self.sight.restart();
+    }
+
+    fn read(&mut self, chunk: &Bytes) {
+        self.tokens.read(chunk, |token, piece, ends| {
+            self.sight.keep(token, piece);
+            if ends {
+                self.sight.end(token);
+            }
+        });
+    }
+}
+
+impl Sight {
+    fn restart(&mut self) {
         self.token.clear();
         self.depth = 0;
         self.expected = Expected::Name;
         self.answer = Found::default();
-    }
-
-    /// What was found in all answers that are complete.
-    pub(super) fn found(&self) -> &Found {
-        &self.total
-    }
-
-    /// Goes on with the text.
-    pub(super) fn read(&mut self, chunk: &Bytes) {
-        if self.failed {
-            return;
-        }
-        let (mut at, mut next) = (0, self.lexer.resume(chunk.clone()));
-        while let Next::Done(token, _, length) | Next::Part(token, length) = next {
-            self.keep(token, chunk.get(at..at + length).unwrap_or_default());
-            if matches!(next, Next::Part(..)) {
-                break;
-            }
-            self.end(token);
-            at += length;
-            next = self.lexer.next();
-        }
-        self.failed = matches!(next, Next::Err(_));
-        self.let_go();
-    }
-
-    /// Whoever reads from the network wants to use the chunk's memory again.
-    fn let_go(&mut self) {
-        if self.failed {
-            self.lexer = Machine::new(Bytes::new());
-        } else {
-            self.lexer.resume(Bytes::new());
-        }
     }
 
     fn keep(&mut self, token: Token, piece: &[u8]) {

@@ -19,6 +19,7 @@ mod provider;
 mod proxy;
 mod rate;
 mod record;
+mod rewrite;
 mod routing;
 mod rules;
 mod scrub;

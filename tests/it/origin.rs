@@ -456,3 +456,45 @@ proptest! {
         }
     }
 }
+
+/// A5.1 of `KeyCycleProxy`, where `/v1/v1/…` came out, queries were lost, and `..` led out of the base path.
+#[test]
+fn i1_a_key_s_base_url_and_the_path_never_double() {
+    use PathError::{DotSegment, Outside, Separator};
+
+    // The base path of the pool, that of the key, the request, and where it goes.
+    for (pool, own, target, expected) in [
+        ("", "", "/v1/chat/completions", Ok("/v1/chat/completions")),
+        ("", "/v1", "/v1/chat/completions", Ok("/v1/chat/completions")),
+        ("", "/v1/", "/v1/chat/completions", Ok("/v1/chat/completions")),
+        ("", "/v1", "/chat/completions", Ok("/v1/chat/completions")),
+        ("", "/v1//", "/v1", Ok("/v1")),
+        ("", "/v1", "/v1/?q", Ok("/v1/?q")),
+        ("", "/v1", "/v10/x", Ok("/v1/v10/x")),
+        ("", "/openai/v1", "/v1/x?to=/v1/y&z=%2e%2e", Ok("/openai/v1/x?to=/v1/y&z=%2e%2e")),
+        ("", "/openai/v1", "/openai/v1/x", Ok("/openai/v1/x")),
+        ("/v1", "/v1", "/v1/x", Ok("/v1/x")),
+        ("/v1/", "/v1", "/v1/x?q", Ok("/v1/x?q")),
+        ("/v1", "", "/v1/x?q", Ok("/x?q")),
+        ("/v1", "/openai/v1", "/v1/x", Ok("/openai/v1/x")),
+        ("/api/v1", "/v1", "/api/v1/x?q", Ok("/v1/x?q")),
+        ("/api/v1", "/a/b", "/api/v1/x", Ok("/a/b/x")),
+        ("/openai", "/openai/v1", "/openai/v1/x", Ok("/openai/v1/x")),
+        ("/openai", "/v1", "/openai/v1/x", Ok("/v1/x")),
+        // Below neither.
+        ("/v1", "/v2", "/v3/x", Err(Outside)),
+        ("/v1", "/v1", "/v10/x", Err(Outside)),
+        ("/api/v1", "/v1", "/v1/x", Err(Outside)),
+        ("", "/v1", "/v1/../admin", Err(DotSegment)),
+        ("", "/v1", "/v1/%2e%2e/admin", Err(DotSegment)),
+        ("/v1", "/p", "/v1/%2E./admin", Err(DotSegment)),
+        ("/v1", "/v1", "/v1/%252e%252e/admin", Err(DotSegment)),
+        ("/v1", "", "/v1/..;x/admin", Err(DotSegment)),
+        ("/v1", "", "/v1/..%2fadmin", Err(Separator)),
+    ] {
+        let (from, to) = (origin(&format!("https://pool.example{pool}")), origin(&format!("https://own.example{own}")));
+        let moved = to.relocate(&format!("https://pool.example{target}").parse().unwrap(), &from);
+        let expected = expected.map(|path| format!("https://own.example{path}").parse::<Uri>().unwrap());
+        assert_eq!(moved, expected, "{pool} {own} {target}");
+    }
+}

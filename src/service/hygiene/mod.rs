@@ -94,6 +94,11 @@ pub(crate) fn trailers(trailers: &mut HeaderMap) {
     remove_where(trailers, |name| names::is_no_trailer(name.as_str()));
 }
 
+/// Removes what a request's headers say of its body, but for how to read it.
+pub(crate) fn undigested(headers: &mut HeaderMap) {
+    remove_where(headers, |name| names::is_digest(name.as_str()));
+}
+
 /// Asks for an answer in which the key can be found, should it be there.
 fn make_searchable(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));

@@ -133,6 +133,9 @@ const TRAILERS: [&str; 20] = [
 /// Set on the caller's machine what belongs to the key's owner.
 const COOKIES: [&str; 2] = ["set-cookie", "set-cookie2"];
 
+/// Checksums of the body (RFC 9530, and what came before it).
+const DIGESTS: [&str; 5] = ["content-digest", "content-md5", "digest", "repr-digest", "unencoded-digest"];
+
 fn has(table: &[&str], name: &str) -> bool {
     table.contains(&name)
 }
@@ -158,6 +161,11 @@ fn is_idempotency_key(name: &str) -> bool {
     matches!(name.strip_prefix("x-").unwrap_or(name), "idempotency-key" | "idempotency_key")
 }
 
+/// Whether this header holds only for the body that it came with.
+pub(super) fn is_digest(name: &str) -> bool {
+    has(&DIGESTS, name)
+}
+
 /// Whether an answer may not pass this header on.
 pub(super) fn is_never_returned(name: &str) -> bool {
     has(&HOP, name) || has(&COOKIES, name)
@@ -180,8 +188,8 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted_in_lower_case_and_without_repeats() {
-        let tables: [&[&str]; 8] =
-            [&HOP, &FRAMING, &ROUTING, &CREDENTIALS, &CREDENTIAL_WORDS, &ACCOUNTS, &TRAILERS, &COOKIES];
+        let tables: [&[&str]; 9] =
+            [&HOP, &FRAMING, &ROUTING, &CREDENTIALS, &CREDENTIAL_WORDS, &ACCOUNTS, &TRAILERS, &COOKIES, &DIGESTS];
         for table in tables {
             assert!(table.is_sorted_by(|one, next| one < next), "{table:?}");
             assert!(table.iter().all(|name| *name == name.to_ascii_lowercase()), "{table:?}");

@@ -69,6 +69,11 @@ impl<B> ReplayBody<B> {
         }
     }
 
+    /// A body of our own.
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self(Form::Whole(bytes))
+    }
+
     fn once(body: B) -> Self {
         Self(Form::Pass(None, Mutex::new(body)))
     }

@@ -56,6 +56,15 @@ impl<B> Replay<B> {
         }
     }
 
+    /// All of the body, if it is kept and none of it is to come.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        match &self.0 {
+            Source::Never => None,
+            Source::Whole { bytes, .. } => Some(bytes.clone()),
+            Source::Tee(tee) => tee.whole(),
+        }
+    }
+
     /// Whether [`again`](Self::again) would give a body. A stream that goes on may change that at any time.
     pub(crate) fn possible(&self) -> bool {
         match &self.0 {

@@ -51,6 +51,11 @@ impl<B> State<B> {
         self.kept.is_some() && self.ahead.is_none()
     }
 
+    /// All of the data, if it has come and is kept.
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        self.kept.as_ref().filter(|_| self.stream.is_none() && self.ahead.is_none()).map(Kept::all)
+    }
+
     /// Begins another attempt: its generation, and whoever waits in the one before it.
     pub(super) fn restart(&mut self) -> Option<(u64, Option<Waker>)> {
         self.kept.as_mut().filter(|_| self.ahead.is_none())?.rewind();

@@ -66,6 +66,10 @@ impl<B> Tee<B> {
         self.lock().poll_ahead(cx, bound)
     }
 
+    pub(super) fn whole(&self) -> Option<Bytes> {
+        if self.state.is_poisoned() { None } else { self.lock().whole() }
+    }
+
     pub(super) fn possible(&self) -> bool {
         !self.state.is_poisoned() && self.lock().is_whole()
     }

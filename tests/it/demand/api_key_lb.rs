@@ -2,6 +2,7 @@
 
 use key_commune::demand::{Demand, Routing};
 
+use super::sessions::{IN_BODY, reversed};
 use super::{IDS, ask, chat, post, session};
 
 fn found(body: &str) -> Option<String> {
@@ -13,35 +14,19 @@ fn prompted(prompt: &str) -> Option<String> {
 }
 
 #[test]
-fn the_same_id_under_any_of_the_five_names_and_in_a_message_is_the_same_session() {
+fn the_same_id_under_any_of_the_five_names_is_the_same_session() {
     for name in IDS {
         assert_eq!(found(&format!(r#"{{"messages":[],"{name}":"id"}}"#)).as_deref(), Some("id"), "{name}");
         let unnamed = format!(r#"{{"messages":[{{"{name}":"id","metadata":{{"{}":"id"}}}}]}}"#, name.to_uppercase());
         assert_eq!(found(&unnamed), None, "{name}");
     }
-    for object in ["custom_fields", "metadata"] {
-        let body = format!(r#"{{"messages":[{{"role":"user"}},{{"{object}":{{"session_id":"id"}}}}]}}"#);
-        assert_eq!(found(&body).as_deref(), Some("id"), "{object}");
-    }
 }
 
 #[test]
 fn the_first_that_is_a_text_counts() {
-    let all = [
-        (r#""session_id":"a""#, "a"),
-        (r#""sessionId":"b""#, "b"),
-        (r#""conversation_id":"c""#, "c"),
-        (r#""conversationId":"d""#, "d"),
-        (r#""thread_id":"e""#, "e"),
-        (r#""messages":[{"custom_fields":{"session_id":"f"},"metadata":{"session_id":"g"}}]"#, "f"),
-        (r#""messages":[{"metadata":{"session_id":"g"}},{"custom_fields":{"session_id":"f"}}]"#, "g"),
-    ];
-    for (at, (first, session)) in all.iter().enumerate() {
-        assert_eq!(found(&format!("{{{first}}}")).as_deref(), Some(*session), "{first}");
-        let later = all[at + 1..].iter().filter(|(member, _)| member[..9] != first[..9]);
-        for (later, _) in later {
-            assert_eq!(found(&format!("{{{later},{first}}}")).as_deref(), Some(*session), "{first} {later}");
-        }
+    for start in 0..=IDS.len() {
+        let body = reversed(&IN_BODY[start..=IDS.len()]);
+        assert_eq!(found(&body).as_deref(), Some(IN_BODY[start].1), "{body}");
     }
     assert_eq!(found(r#"{"session_id":5,"sessionId":"","thread_id":"t"}"#).as_deref(), Some("t"));
     assert_eq!(found(r#"{"session_id":12345}"#), None);

@@ -91,6 +91,29 @@ fn the_path_names_the_model_first_then_the_body_then_the_query() {
 }
 
 #[test]
+fn the_path_names_the_response_that_is_asked_for() {
+    let long = format!("/v1/responses/{}", "x".repeat(Demand::MAX_LEN + 1));
+    for (target, response) in [
+        ("/v1/responses/resp_1", Some("resp_1")),
+        ("/openai/v1/responses/resp_1/cancel?api-version=1", Some("resp_1")),
+        ("/v1/responses/resp%5F1/input_items", Some("resp_1")),
+        ("/v1/responses/", None),
+        ("/v1/responses", None),
+        ("/v1/responses//input_items", None),
+        ("/v1/responses/%ff", None),
+        (&long, None),
+    ] {
+        for method in ["GET", "POST"] {
+            let request = || post(target).method(method).body(b"".as_slice()).unwrap();
+            assert_eq!(ask(&Routing::new(), request()).0.previous_response_id(), response, "{target}");
+            assert_eq!(ask(&Routing::new().previous_responses(false), request()).0.previous_response_id(), None);
+        }
+    }
+    let both = post("/v1/responses/a").body(br#"{"previous_response_id":"b"}"#.as_slice()).unwrap();
+    assert_eq!(ask(&Routing::new(), both).0.previous_response_id(), Some("a"));
+}
+
+#[test]
 fn a_body_is_asked_for_only_where_it_can_matter() {
     let needs = |routing: &Routing, builder: Builder| ask(routing, builder.body(b"{}".as_slice()).unwrap()).1;
     let typed = |kind: &str| Request::post("https://api.example/v1/x").header("content-type", kind);

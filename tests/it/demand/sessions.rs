@@ -6,7 +6,7 @@ use key_commune::demand::{Demand, Routing, Source};
 use super::{ask, chat, post, session};
 
 /// Everything that may name a session, in the order in which it counts: what it adds to the body, and the session then.
-const IN_BODY: [(&str, &str); 11] = [
+pub(super) const IN_BODY: [(&str, &str); 11] = [
     (r#""session_id":"a""#, "a"),
     (r#""sessionId":"b""#, "b"),
     (r#""conversation_id":"c""#, "c"),
@@ -20,12 +20,16 @@ const IN_BODY: [(&str, &str); 11] = [
     ("\"x\":0", "in-query"),
 ];
 
+/// The last ones first: their order in the body is of no matter. Of two `metadata` the last is the one.
+pub(super) fn reversed(members: &[(&str, &str)]) -> String {
+    let members: Vec<_> = members.iter().rev().map(|(member, _)| *member).collect();
+    format!("{{{}}}", members.join(","))
+}
+
 #[test]
 fn the_first_source_that_names_a_session_counts() {
     for start in 0..IN_BODY.len() {
-        // The last ones first: their order in the body is of no matter. Of two `metadata` the last is the one.
-        let members: Vec<_> = IN_BODY[start..].iter().rev().map(|(member, _)| *member).collect();
-        let body = format!("{{{}}}", members.join(","));
+        let body = reversed(&IN_BODY[start..]);
         let builder = || post("/v1/x?thread_id=in-query");
         let found = |request| ask(&Routing::new(), request).0.session_id().map(str::to_owned);
         assert_eq!(found(builder().body(body.as_bytes()).unwrap()).as_deref(), Some(IN_BODY[start].1), "{body}");
@@ -58,7 +62,10 @@ fn a_message_names_its_session_in_custom_fields_or_in_metadata() {
         (r#"{"metadata":{"session_id":"x"}}"#, None),
         ("[]", None),
     ] {
-        assert_eq!(session(&Routing::new(), &format!(r#"{{"messages":{messages}}}"#)).as_deref(), named, "{messages}");
+        for routing in [Routing::new(), Routing::api_key_lb()] {
+            let body = format!(r#"{{"messages":{messages}}}"#);
+            assert_eq!(session(&routing, &body).as_deref(), named, "{routing:?} {messages}");
+        }
     }
 }
 

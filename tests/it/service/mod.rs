@@ -15,5 +15,6 @@ mod outage;
 mod peek;
 mod readiness;
 mod replay;
+mod rewrite;
 mod scrub;
 mod usage;

@@ -114,3 +114,22 @@ async fn i1_an_ambiguous_path_is_answered_400_and_touches_no_key() {
         assert_eq!((upstream.count(), pool.snapshot().members[0].uses), (0, 0), "{path}");
     }
 }
+
+/// As a proxy serves it: the request names no origin, and may leave out what the pool's base URL ends with.
+#[tokio::test(start_paused = true)]
+async fn i1_a_key_s_base_url_stands_for_the_pool_s() {
+    for (base, own, requests, expected) in [
+        ("https://a.example", "https://b.example/v1", ["/v1/x?q", "/x?q"], "https://b.example/v1/x?q"),
+        ("https://a.example/v1", "https://b.example/p/v1/", ["/v1/x?q", "/x?q"], "https://b.example/p/v1/x?q"),
+        ("https://a.example/api/v1", "https://b.example/v1", ["/v1/x", "/api/v1/x"], "https://b.example/v1/x"),
+    ] {
+        let own = Key::new(key(0)).unwrap().origin(Origin::parse(own).unwrap());
+        let pool = KeyPool::builder(Provider::custom(base)).key(own).build().unwrap();
+        for request in requests {
+            let upstream = Upstream::in_turn(|_| ok());
+            let proxy = KeyCommuneLayer::new(pool.clone()).rebase().layer(upstream.clone());
+            assert_eq!(fetch(&proxy, to(request, &[], Stepped::full(""))).await.status, 200);
+            assert_eq!(upstream.last().uri, expected.parse::<Uri>().unwrap(), "{base} {request}");
+        }
+    }
+}
