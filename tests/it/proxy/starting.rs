@@ -90,7 +90,10 @@ async fn keys_in_a_file_are_told_by_their_line() {
         (b"# one\nsk-secret-1\n\nsk-secret-1\n", ".txt:4: the key sk..-1 is given twice, first as "),
         (b"sk-secret-1\r\nsk-s\xc3\xa9cret-2\r\n", ".txt:2: "),
         (b"sk-secret-1\nsk-\xff\n", ".txt:2: the line is not UTF-8"),
-        (b"sk-secret-1 sk-secret-2\n", ".txt:1: only label= and base_url= may follow a key"),
+        (
+            b"sk-secret-1 sk-secret-2\n",
+            ".txt:1: only label=, models=, weight=, tier=, group= and base_url= may follow a key",
+        ),
         (b"sk-secret-1 labels=blue\n", ".txt:1: only label="),
         (b"sk-secret-1 base_url=http://10.0.0.1\n", ".txt:1: plain http"),
         (b"sk-secret-1 base_url=nonsense\n", ".txt:1: the base URL"),
