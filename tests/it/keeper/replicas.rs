@@ -126,6 +126,11 @@ async fn what_others_say_about_a_key_counts_and_takes_it_from_its_seat_once() {
     let member = &pool.snapshot().members[0];
     assert_eq!((member.traits.tier, member.in_flight), (3, 3));
     assert_eq!(member.traits.group, Some(format!("a{}", "b".repeat(63)).into()), "bounded as a label is");
+    (told.traits.models, told.version) = (Some("gpt-4o*".parse().unwrap()), 4);
+    store.tell(vec![told.into()]).await;
+    tokio::time::sleep(SOON).await;
+    let serves = |model| pool.checkout(&Demand::default().model(model), &mut Tried::default(), pool.now()).is_ok();
+    assert!(serves("gpt-4o-mini") && !serves("o3"));
 }
 
 /// Replicas that hear of each other late, twice and in any order come to the same (I20).
