@@ -132,7 +132,8 @@ pub(crate) struct KeySources {
     /// A key, for trials: other users of this machine can read it in the process list. May be repeated
     #[arg(long = "key", help_heading = "Keys", value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) texts: Vec<String>,
-    /// File with a key per line, `KEY [label=NAME] [base_url=URL]`; lines that begin with # are comments
+    /// File with a key per line, `KEY [label=NAME] [models=LIST] [weight=NUMBER] [tier=NUMBER] [group=NAME]
+    /// [base_url=URL]`; # begins a comment. LIST is of names, patterns with * and ?, and `others`, with commas
     #[arg(long = "keys-file", help_heading = "Keys", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Environment variable with keys, separated by commas

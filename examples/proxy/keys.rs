@@ -4,13 +4,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use key_commune::Origin;
-use key_commune::pool::Key;
 use key_commune::secret::{KeyId, Pepper, Secret};
 use zeroize::Zeroizing;
 
+use crate::Problem;
 use crate::cli::KeySources;
-use crate::{Problem, row};
+use crate::entry::Entry;
 
 /// Whether the options name a place to look for keys.
 pub(crate) fn are_given(options: &KeySources) -> bool {
@@ -75,52 +74,6 @@ impl Ring<'_> {
         self.places.insert(id, place);
         self.keys.push(entry);
         Ok(())
-    }
-}
-
-/// A key as it stands in a file.
-pub(crate) struct Entry {
-    pub(crate) secret: Secret,
-    pub(crate) label: Option<String>,
-    pub(crate) origin: Option<Origin>,
-}
-
-impl Entry {
-    /// `KEY [label=NAME] [base_url=URL]`, or `None` of a comment or a blank line.
-    pub(crate) fn read(line: &[u8], allow_http: &[String]) -> Result<Option<Self>, Problem> {
-        // Some editors begin a file with a byte order mark.
-        let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-        let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-        let Some(text) = words.next() else { return Ok(None) };
-        let mut entry = Self::from(Secret::new(text).map_err(|error| error.to_string())?);
-        words.try_for_each(|word| entry.set(word, allow_http)).map(|()| Some(entry))
-    }
-
-    fn set(&mut self, word: &str, allow_http: &[String]) -> Result<(), Problem> {
-        match word.split_once('=') {
-            Some(("label", label)) if label.len() > Key::MAX_LABEL || label.contains(char::is_control) => {
-                return Err(format!("a label has up to {} bytes and no control characters", Key::MAX_LABEL));
-            }
-            Some(("label", label)) => self.label = Some(label.into()),
-            Some(("base_url", url)) => self.origin = Some(row::origin(url, allow_http)?),
-            _ => return Err("only label= and base_url= may follow a key".into()),
-        }
-        Ok(())
-    }
-}
-
-impl From<Secret> for Entry {
-    fn from(secret: Secret) -> Self {
-        Self { secret, label: None, origin: None }
-    }
-}
-
-impl From<Entry> for Key {
-    fn from(Entry { secret, label, origin }: Entry) -> Self {
-        let key = Self::from(secret);
-        let key = label.iter().fold(key, |key, label| key.label(label));
-        origin.into_iter().fold(key, Self::origin)
     }
 }
 

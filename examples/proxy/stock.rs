@@ -4,14 +4,15 @@ use std::collections::HashMap;
 
 use key_commune::pool::{Builder, Commune, Key, KeyPool};
 use key_commune::provider::Provider;
-use key_commune::record::{Change, Record};
+use key_commune::record::{Change, Record, Traits};
 use key_commune::store::Store;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::Problem;
 use crate::cli::{Mode, Serve};
+use crate::entry::Entry;
 use crate::keeping::Keeping;
-use crate::keys::{self, Entry};
+use crate::keys;
 use crate::vault::{Opened, Safe, Vault};
 
 const NONE: &str = "there is no key; give some with --keys-file, --keys-env or --key, add some with `proxy keys import`, or --mode commune";
@@ -50,7 +51,8 @@ async fn kept(safe: &Safe, builder: Builder, entries: Vec<Entry>) -> Result<(Key
     Ok((pool, Some(keeping)))
 }
 
-/// Those that the store does not have. What the store knows of the others stands, so it must know where they go.
+/// Those that the store does not have. What the store knows of the others stands, so it must know where they go, and
+/// whoever has said something else in a file hears of it.
 async fn new(vault: &Vault, provider: &str, entries: Vec<Entry>) -> Result<Vec<Key>, Problem> {
     if entries.is_empty() {
         return Ok(Vec::new());
@@ -58,14 +60,25 @@ async fn new(vault: &Vault, provider: &str, entries: Vec<Entry>) -> Result<Vec<K
     let loaded = vault.load().await.map_err(|error| error.to_string())?;
     let records = loaded.changes.iter().filter_map(Change::record);
     let known: HashMap<_, _> = records.map(|record| (record.id, record)).collect();
-    let mut new = Vec::new();
+    let (mut new, mut ignored) = (Vec::new(), 0);
     for entry in entries {
         match known.get(&vault.pepper().id(provider, &entry.secret)) {
             None => new.push(entry.into()),
-            Some(record) => check(record, &entry)?,
+            Some(record) => {
+                check(record, &entry)?;
+                ignored += usize::from(says_otherwise(record, &entry));
+            }
         }
     }
+    if ignored > 0 {
+        warn!("{ignored} given keys have another label or other traits in the store, which stand");
+    }
     Ok(new)
+}
+
+fn says_otherwise(record: &Record, entry: &Entry) -> bool {
+    let label = entry.label.is_some() && entry.label != record.label;
+    label || (entry.traits != Traits::default() && entry.traits != record.traits)
 }
 
 fn check(record: &Record, entry: &Entry) -> Result<(), Problem> {

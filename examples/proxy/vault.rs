@@ -103,7 +103,19 @@ impl Safe {
 
     /// The database as it is, secrets sealed.
     pub(crate) fn raw(&self) -> Result<SqliteStore, Problem> {
-        SqliteStore::open_beside(&self.path).map_err(|error| self.explain(&error))
+        self.beside().map_err(|error| self.explain(&error))
+    }
+
+    /// One of an earlier version is brought up to date by who has it alone, which the tool is while no proxy runs.
+    fn beside(&self) -> Result<SqliteStore, StoreError> {
+        let beside = || SqliteStore::open_beside(&self.path);
+        match beside() {
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                SqliteStore::open(&self.path).map_err(|_| error)?;
+                beside()
+            }
+            settled => settled,
+        }
     }
 
     async fn unlock(&self, store: SqliteStore, is_new: bool) -> Result<Opened, Problem> {

@@ -115,6 +115,7 @@ impl Cell {
         let History { generation, version, seal, created, updated, tally, .. } = &self.history;
         let mut record = Record::new(self.member.id, provider, Secret::clone(&key.secret));
         (record.label, record.origin) = (key.labelled().map(str::to_owned), key.own_origin().cloned());
+        record.traits = key.own_traits();
         (record.generation, record.version, record.seal) = (*generation, *version, *seal);
         (record.created, record.updated, record.since) = (*created, *updated, self.since);
         (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());

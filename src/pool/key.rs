@@ -4,7 +4,7 @@ use std::num::NonZeroU8;
 
 use crate::demand::Models;
 use crate::origin::Origin;
-use crate::record::Traits;
+use crate::record::{Record, Traits};
 use crate::secret::Secret;
 
 /// A key to be put into a pool, with what is known about it.
@@ -23,7 +23,7 @@ pub struct Key {
 }
 
 /// What an operator says about a key.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Told {
     label: Option<Box<str>>,
     origin: Option<Origin>,
@@ -57,7 +57,7 @@ impl Key {
     }
 
     /// The same, for so many times the requests of a key of weight 1, as far as the strategy spreads them. Default: 1, and 0
-    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit. Stores do not remember it.
+    /// counts as 1. A pool of unequal keys takes 24 bytes more for each unit.
     ///
     /// ```
     /// use key_commune::{Key, KeyPool, Provider};
@@ -73,7 +73,7 @@ impl Key {
     }
 
     /// The same, in this tier: it serves a request, or is tried out after a rest, only while no key of a lower tier can
-    /// serve it. Default: 0, the first. Stores do not remember it.
+    /// serve it. Default: 0, the first.
     #[must_use]
     pub fn tier(mut self, tier: u8) -> Self {
         self.told().traits.tier = tier;
@@ -107,12 +107,12 @@ impl Key {
     /// ```
     #[must_use]
     pub fn group(mut self, group: &str) -> Self {
-        self.told().traits.group = Some(Self::cut(group)).filter(|group| !group.is_empty());
+        self.told().traits.group = group_of(group);
         self
     }
 
     /// What of a text becomes a label.
-    pub(super) fn cut(label: &str) -> Box<str> {
+    fn cut(label: &str) -> Box<str> {
         let mut bytes = 0;
         let fits = |letter: &char| {
             bytes += letter.len_utf8();
@@ -122,10 +122,34 @@ impl Key {
         cut.into()
     }
 
+    /// The same, with all that a pool chooses it by.
+    ///
+    /// ```
+    /// use key_commune::Key;
+    /// use key_commune::record::Traits;
+    ///
+    /// let mut traits = Traits::default();
+    /// (traits.tier, traits.models) = (1, Some("gpt-4o*,o3".parse()?));
+    /// let key = Key::new("sk-test-0123456789abcdef")?.traits(traits);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn traits(mut self, traits: Traits) -> Self {
+        if self.told.is_some() || traits != Traits::default() {
+            self.told().traits = bounded(traits);
+        }
+        self
+    }
+
     /// A key as a store knows it.
-    pub(super) fn remembered(secret: Secret, label: Option<&str>, origin: Option<Origin>) -> Self {
-        let key = origin.into_iter().fold(Self::from(secret), Self::origin);
-        label.into_iter().fold(key, Self::label)
+    pub(super) fn remembered(secret: Secret, record: &Record) -> Self {
+        let told = Told::of(record);
+        Self { secret, told: (told != Told::default()).then(|| Box::new(told)) }
+    }
+
+    /// Whether two records say the same about a key.
+    pub(super) fn are_told_alike(one: &Record, other: &Record) -> bool {
+        Told::of(one) == Told::of(other)
     }
 
     pub(super) fn labelled(&self) -> Option<&str> {
@@ -152,13 +176,30 @@ impl Key {
         self.told.as_ref().map_or(0, |told| told.traits.tier)
     }
 
-    pub(super) fn traits(&self) -> Traits {
+    pub(super) fn own_traits(&self) -> Traits {
         self.told.as_ref().map_or_else(Traits::default, |told| told.traits.clone())
     }
 
     fn told(&mut self) -> &mut Told {
         self.told.get_or_insert_default()
     }
+}
+
+impl Told {
+    fn of(record: &Record) -> Self {
+        let label = record.label.as_deref().map(Key::cut);
+        Self { label, origin: record.origin.clone(), traits: bounded(record.traits.clone()) }
+    }
+}
+
+fn bounded(mut traits: Traits) -> Traits {
+    traits.group = traits.group.as_deref().and_then(group_of);
+    traits
+}
+
+/// What of a text becomes the name of a group.
+fn group_of(text: &str) -> Option<Box<str>> {
+    Some(Key::cut(text)).filter(|group| !group.is_empty())
 }
 
 impl From<Secret> for Key {

@@ -184,8 +184,7 @@ impl Takeover<'_> {
             *(if full { &mut self.merged.left_out } else { &mut self.merged.foreign }) += 1;
             return false;
         };
-        let (key, replica) =
-            (Key::remembered(secret, record.label.as_deref(), record.origin.clone()), self.pool.replica);
+        let (key, replica) = (Key::remembered(secret, &record), self.pool.replica);
         let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, replica));
         if let Some(cell) = self.ledger.cell_mut(place) {
             cell.spending = Spending::remembered(&record, replica);
@@ -219,7 +218,5 @@ impl Takeover<'_> {
 
 /// Whether a member can stay and only change.
 fn is_same_key(news: &Record, known: &Record) -> bool {
-    let label = |record: &Record| record.label.as_deref().map(Key::cut);
-    let parts = |record: &Record| (record.generation, label(record), record.origin.clone());
-    parts(news) == parts(known)
+    news.generation == known.generation && Key::are_told_alike(news, known)
 }

@@ -108,7 +108,7 @@ impl MemberSnapshot {
             key: member.key.secret.masked(),
             label: member.key.labelled().map(str::to_owned),
             origin: member.key.own_origin().map(Origin::to_string),
-            traits: member.key.traits(),
+            traits: member.key.own_traits(),
             state: health.state(),
             reason: health.reason(),
             since: cell.since,

@@ -63,6 +63,9 @@ pub struct Record {
     /// What an operator called it.
     #[serde(default)]
     pub label: Option<String>,
+    /// By what a pool chooses it.
+    #[serde(default)]
+    pub traits: Traits,
     /// Counts up when a key that was removed joins again.
     #[serde(default)]
     pub generation: u32,
@@ -107,6 +110,7 @@ impl Record {
             origin: None,
             display: secret.masked(),
             label: None,
+            traits: Traits::default(),
             generation: 0,
             version: 0,
             seal: 0,
@@ -158,7 +162,8 @@ impl Record {
     fn order(&self, other: &Self) -> Ordering {
         let first = |record: &Self| (record.version, record.condition, record.since, record.updated, record.created);
         let texts = |record: &Self| (record.label.clone(), record.display.clone(), record.provider.clone());
-        let rest = || texts(self).cmp(&texts(other)).then_with(|| self.strikers.cmp(&other.strikers));
+        let said = || texts(self).cmp(&texts(other)).then_with(|| self.traits.cmp(&other.traits));
+        let rest = || said().then_with(|| self.strikers.cmp(&other.strikers));
         first(self).cmp(&first(other)).then_with(rest)
     }
 

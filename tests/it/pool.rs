@@ -8,12 +8,12 @@ use key_commune::demand::Demand;
 use key_commune::health::{Ladder, Reason, State};
 use key_commune::hint::Hint;
 use key_commune::outcome::{Outcome, Verdict};
-use key_commune::pool::{Key, KeyPool, Lease, PoolError, Tried};
+use key_commune::pool::{Key, KeyPool, Lease, MemberSnapshot, PoolError, Tried};
 use key_commune::provider::Provider;
 use key_commune::record::Change;
 use key_commune::select::{Candidates, FillFirst, LeastUsed, NextTwo, Place, RoundRobin, Select};
 
-use crate::support::{Hand, builder, checkout, key, keys, plain, secs, tokio_clock};
+use crate::support::{Hand, builder, checkout, complete, key, keys, plain, secs, tokio_clock};
 
 fn pool(count: usize) -> (KeyPool, Hand) {
     let clock = Hand::new();
@@ -291,6 +291,36 @@ fn keys_come_and_go_at_run_time() {
     assert_eq!(pool.snapshot().member(id).unwrap().state, State::Resting);
     assert!(pool.remove(id) && !pool.remove(id) && !pool.unblock(id));
     assert_eq!(pool.snapshot().members.len(), 2);
+}
+
+#[test]
+fn a_snapshot_shows_what_was_said_about_a_key() {
+    let (pool, _) = pool(1);
+    let id = pool.add(complete(9)).unwrap();
+    let json = |member: &MemberSnapshot| {
+        let json = serde_json::to_value(member).unwrap();
+        ["label", "origin", "weight", "tier", "group", "models"].map(|name| json[name].clone())
+    };
+    let snapshot = pool.snapshot();
+    let all = serde_json::json!(["blue", "https://other.example/v1", 2, 1, "acct-a", "gpt-4,gpt-4o*,others"]);
+    assert_eq!(serde_json::to_value(json(snapshot.member(id).unwrap())).unwrap(), all);
+    let none = serde_json::json!([null, null, 1, 0, null, null]);
+    assert_eq!(serde_json::to_value(json(&snapshot.members[0])).unwrap(), none);
+}
+
+#[test]
+fn the_name_of_a_group_is_bounded_as_a_label_is_and_empty_is_none() {
+    let (pool, _) = pool(0);
+    let group = |group: &str| {
+        let key = Key::new(key(1)).unwrap().group(group);
+        let id = pool.add(key).unwrap();
+        let group = pool.snapshot().member(id).unwrap().traits.group.clone();
+        pool.remove(id);
+        group
+    };
+    assert_eq!(group("acct-a").as_deref(), Some("acct-a"));
+    assert_eq!(group(&format!("a\x1b\n{}", "ü".repeat(60))), Some(format!("a{}", "ü".repeat(31)).into()));
+    assert_eq!((group(""), group("\n")), (None, None));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Two memories of one key become one, whichever is told first (I20).
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use key_commune::clock::Timestamp;
 use key_commune::health::{Health, Judge, Penalties, Reason, State};
 use key_commune::origin::Origin;
 use key_commune::outcome::{Outcome, Verdict};
-use key_commune::record::{Change, Kept, Record, Replica, Tallies, Tally, Tombstone};
+use key_commune::record::{Change, Kept, Record, Replica, Tallies, Tally, Tombstone, Traits};
 use key_commune::secret::{KeyId, Pepper, Secret};
 use proptest::prelude::*;
 
@@ -35,14 +36,25 @@ fn tally(calls: u64, day: u32) -> Tally {
     tally
 }
 
+fn traits() -> impl Strategy<Value = Traits> {
+    let models = prop::option::of(prop::sample::select(vec!["a,b*", "others"]));
+    (0..2_u8, prop::option::of("[ab]"), models).prop_map(|(tier, group, models)| {
+        let mut traits = Traits::default();
+        (traits.tier, traits.group) = (tier, group.map(Box::from));
+        traits.models = models.map(|models| models.parse().unwrap());
+        traits
+    })
+}
+
 /// Few values of each, so that there are many draws.
 fn change() -> impl Strategy<Value = Change> {
     let states = prop::sample::select(vec![State::Active, State::Resting, State::Suspect, State::Retired]);
     let tallies = prop::collection::vec((0..3_u64, 0..9_u64, 0..3_u32), 0..3);
-    let put = ((0..3_u32, 0..3_u64, 0..2_u64), states, tallies, prop::option::of("[ab]"), (0..3_u32, 0..3_u8));
-    let put = put.prop_map(|((generation, version, until), state, tallies, label, (seal, sealed))| {
+    let put =
+        ((0..3_u32, 0..3_u64, 0..2_u64), states, tallies, (prop::option::of("[ab]"), traits()), (0..3_u32, 0..3_u8));
+    let put = put.prop_map(|((generation, version, until), state, tallies, (label, traits), (seal, sealed))| {
         let mut record = record();
-        (record.generation, record.version, record.label) = (generation, version, label);
+        (record.generation, record.version, record.label, record.traits) = (generation, version, label, traits);
         (record.condition.until, record.condition.state) = (at(until), state);
         record.tallies = tallies.into_iter().map(|(at, calls, day)| (Replica(at), tally(calls, day))).collect();
         record.seal = seal;
@@ -110,6 +122,41 @@ fn i20_the_greater_wins_whole() {
         assert_eq!(loser.clone().merge(winner.clone()), winner, "{what}");
         assert_eq!(winner.clone().merge(loser), winner, "{what}");
     }
+}
+
+#[test]
+fn i20_what_a_pool_chooses_by_wins_with_the_rest_and_decides_where_all_else_is_the_same() {
+    let with = |version, tier, models: &str| {
+        let mut record = record();
+        (record.version, record.traits.tier) = (version, tier);
+        record.traits.models = Some(models.parse().unwrap());
+        Change::from(record)
+    };
+    for (winner, loser) in [(with(2, 0, "a"), with(1, 9, "z")), (with(1, 2, "a"), with(1, 1, "z"))] {
+        assert_eq!(loser.clone().merge(winner.clone()), winner);
+        assert_eq!(winner.clone().merge(loser), winner);
+    }
+}
+
+#[test]
+fn traits_are_read_as_they_are_written_and_may_be_missing() {
+    let mut record = record();
+    record.secret = Kept::Sealed(Bytes::from_static(b"opaque"));
+    (record.traits.weight, record.traits.group) = (NonZeroU8::MAX, Some("acct-a".into()));
+    record.traits.models = Some("gpt-4,gpt-4o*,others".parse().unwrap());
+    let mut json = serde_json::to_value(&record).unwrap();
+    let expected = serde_json::json!(
+        { "weight": 255, "tier": 0, "group": "acct-a", "models": "gpt-4,gpt-4o*,others" });
+    assert_eq!(json["traits"], expected);
+    assert_eq!(serde_json::from_value::<Record>(json.clone()).unwrap(), record);
+    json.as_object_mut().unwrap().remove("traits");
+    assert_eq!(
+        serde_json::from_value::<Record>(json.clone()).unwrap().traits,
+        Traits::default(),
+        "of a former version"
+    );
+    json["traits"] = serde_json::json!({ "models": "a,,b" });
+    assert!(serde_json::from_value::<Record>(json).is_err());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use key_commune::record::Record;
 
 use super::out::{plain, print};
 use super::session::{Session, records};
+use crate::entry::Said;
 use crate::{Problem, say};
 
 #[derive(Args)]
@@ -57,10 +58,6 @@ impl fmt::Display for Line<'_> {
             Some(secret) => f.write_str(secret.expose())?,
             None => f.write_str(&plain(&self.record.display))?,
         }
-        if let Some(label) = &self.record.label {
-            // Blanks end a word of a line.
-            write!(f, " label={}", plain(label).replace(char::is_whitespace, "_"))?;
-        }
-        self.record.origin.iter().try_for_each(|origin| write!(f, " base_url={origin}"))
+        Said(self.record).fmt(f)
     }
 }

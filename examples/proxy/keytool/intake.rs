@@ -12,7 +12,7 @@ use super::predecessor::History;
 use super::session::{Session, told};
 use super::summary::Summary;
 use crate::Problem;
-use crate::keys::Entry;
+use crate::entry::Entry;
 
 /// Keys that are written at once.
 const BATCH: usize = 1_000;
@@ -114,7 +114,7 @@ impl<'a> Intake<'a> {
 
     fn put(&mut self, id: KeyId, entry: Entry, history: Option<History>) {
         let mut record = Record::new(id, &self.provider, entry.secret);
-        (record.label, record.origin) = (entry.label, entry.origin);
+        (record.label, record.origin, record.traits) = (entry.label, entry.origin, entry.traits);
         let record = record.joined(self.removed.get(&id).copied(), self.session.now());
         match history {
             Some(history) => self.batch.extend(history.told(record, self.session.now()).into_iter().map(Change::from)),

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
 
+use key_commune::demand::Models;
 use zeroize::Zeroizing;
 
 use super::intake::{Candidate, Item};
 use crate::Problem;
-use crate::keys::Entry;
+use crate::entry::Entry;
 
-/// The longest line, in bytes: a key, a label and a base URL.
-const LONGEST: usize = 8 * 1024;
+/// The longest line, in bytes: a key, its models, and what else is said about it.
+const LONGEST: usize = 8 * 1024 + Models::MAX_NAMES * (Models::MAX_LEN + 1);
 
 pub(super) struct Lines<'a> {
     path: PathBuf,

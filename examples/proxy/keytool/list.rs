@@ -5,16 +5,22 @@ use std::io::Write;
 use clap::Args;
 use key_commune::Origin;
 use key_commune::clock::Timestamp;
+use key_commune::demand::Models;
 use key_commune::health::Reason;
-use key_commune::record::{Counts, Record};
+use key_commune::record::{Counts, Record, Traits};
 use serde::Serialize;
 
 use super::out::{plain, print, table};
 use super::session::{Session, records};
 use super::wanted;
+use crate::entry::Chosen;
 use crate::{Problem, say};
 
-const HEAD: [&str; 9] = ["ID", "KEY", "LABEL", "PROVIDER", "STATE", "REASON", "BLOCKED UNTIL", "CALLS", "LAST SUCCESS"];
+const HEAD: [&str; 10] =
+    ["ID", "KEY", "LABEL", "PROVIDER", "STATE", "REASON", "BLOCKED UNTIL", "CALLS", "LAST SUCCESS", "TRAITS"];
+
+/// The most letters of a key's traits that a table shows.
+const MOST_TRAITS: usize = 80;
 
 #[derive(Args)]
 pub(super) struct List {
@@ -41,6 +47,8 @@ struct Shown {
     label: Option<String>,
     provider: String,
     base_url: Option<String>,
+    #[serde(flatten)]
+    traits: Traits,
     state: String,
     reason: Option<String>,
     blocked_until: Option<String>,
@@ -90,6 +98,7 @@ impl Shown {
             label: record.label.as_deref().map(plain),
             provider: plain(&record.provider),
             base_url: record.origin.as_ref().map(Origin::to_string),
+            traits: fit(record.traits.clone()),
             state: condition.state.to_string(),
             reason: condition.reason.map(|reason| Reason::to_string(&reason)),
             blocked_until: time(condition.until),
@@ -102,22 +111,35 @@ impl Shown {
         }
     }
 
-    fn row(&self) -> [String; 9] {
+    fn row(&self) -> [String; 10] {
         let id = self.id.get(..8).unwrap_or_default().to_owned();
         let (key, provider, state) = (self.key.clone(), self.provider.clone(), self.state.clone());
         let [label, reason, until, success] =
             [&self.label, &self.reason, &self.blocked_until, &self.last_success].map(|text| or_dash(text.as_deref()));
-        [id, key, label, provider, state, reason, until, self.counts.calls.to_string(), success]
+        [id, key, label, provider, state, reason, until, self.counts.calls.to_string(), success, self.traits()]
     }
 
-    fn fields(&self) -> [(&'static str, String); 18] {
-        let Self { counts, .. } = self;
+    fn traits(&self) -> String {
+        let text = Chosen(&self.traits).to_string();
+        let text = text.trim_start();
+        match text.char_indices().nth(MOST_TRAITS) {
+            Some((end, _)) => format!("{}..", &text[..end]),
+            None => or_dash(Some(text).filter(|text| !text.is_empty())),
+        }
+    }
+
+    fn fields(&self) -> [(&'static str, String); 22] {
+        let Self { counts, traits, .. } = self;
         [
             ("id", self.id.clone()),
             ("key", self.key.clone()),
             ("label", or_dash(self.label.as_deref())),
             ("provider", self.provider.clone()),
             ("base URL", or_dash(self.base_url.as_deref())),
+            ("models", or_dash(traits.models.as_ref().map(Models::as_str))),
+            ("weight", traits.weight.to_string()),
+            ("tier", traits.tier.to_string()),
+            ("group", or_dash(traits.group.as_deref())),
             ("state", self.state.clone()),
             ("reason", or_dash(self.reason.as_deref())),
             ("blocked until", or_dash(self.blocked_until.as_deref())),
@@ -139,7 +161,13 @@ fn or_dash(text: Option<&str>) -> String {
     text.unwrap_or("-").to_owned()
 }
 
-fn rows(shown: &[Shown]) -> Vec<[String; 9]> {
+/// For a terminal.
+fn fit(mut traits: Traits) -> Traits {
+    traits.group = traits.group.as_deref().map(|group| plain(group).into());
+    traits
+}
+
+fn rows(shown: &[Shown]) -> Vec<[String; 10]> {
     shown.iter().map(Shown::row).collect()
 }
 

@@ -23,7 +23,8 @@ use zeroize::Zeroizing;
 
 use super::intake::{Candidate, Item};
 use crate::Problem;
-use crate::keys::{Entry, variable};
+use crate::entry::Entry;
+use crate::keys::variable;
 
 const VARIABLE: &str = "ENCRYPTION_KEY";
 /// Whoever counted there counts here no more: a number that no proxy of today has.

@@ -1,6 +1,7 @@
 //! Changes by lot: the same ones for the same seed.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use rand::rngs::Xoshiro256PlusPlus;
@@ -12,7 +13,7 @@ use crate::demand::Caller;
 use crate::health::{Condition, Reason, State};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::record::{Change, Record, Replica, Spent, Tally, Tombstone, UsageOfDay};
+use crate::record::{Change, Record, Replica, Spent, Tally, Tombstone, Traits, UsageOfDay};
 use crate::secret::{Pepper, Secret};
 use crate::usage::{Cost, Model};
 
@@ -37,6 +38,7 @@ impl History {
         record.seal = self.0.random_range(0..3);
         record.label = self.maybe().then(|| format!("label {}; --", self.0.random_range(0..3)));
         record.origin = self.maybe().then(|| Origin::plain("http://10.0.0.5:8080/v1").ok()).flatten();
+        record.traits = self.traits();
         record.condition = self.condition();
         record.since = self.time();
         record.strikers = (0..self.0.random_range(0..3)).map(Caller).collect();
@@ -66,6 +68,15 @@ impl History {
             rejections: self.0.random_range(0..3),
             retirements: self.0.random_range(0..3),
         }
+    }
+
+    fn traits(&mut self) -> Traits {
+        let mut traits = Traits { tier: self.0.random_range(0..3), ..Traits::default() };
+        traits.weight = self.one(&[NonZeroU8::MIN, NonZeroU8::MAX]).unwrap_or(NonZeroU8::MIN);
+        traits.group = self.one(&["acct-a", "acct b'; --"]).filter(|_| self.maybe()).map(Box::from);
+        traits.models = self.one(&["gpt-4,gpt-4o*,others", "org/o'3\"?,*"]).and_then(|models| models.parse().ok());
+        traits.models = traits.models.filter(|_| self.maybe());
+        traits
     }
 
     fn tally(&mut self) -> Tally {

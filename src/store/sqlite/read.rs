@@ -1,5 +1,7 @@
 //! Rows as records. Whatever a row holds, it is parsed or told to be unreadable.
 
+use std::num::NonZeroU8;
+
 use bytes::Bytes;
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -10,15 +12,15 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::clock::Timestamp;
 use crate::health::{Condition, State};
 use crate::origin::Origin;
-use crate::record::{Counts, Kept, Record, Replica, Spent, Tallies, Tally, Tombstone, UsageOfDay};
+use crate::record::{Counts, Kept, Record, Replica, Spent, Tallies, Tally, Tombstone, Traits, UsageOfDay};
 use crate::secret::{KeyId, Secret};
 use crate::subnet::Subnet;
 use crate::usage::{Cost, Model};
 
 /// What [`record`] reads, in its order.
 pub(super) const KEY: &str =
-    "SELECT id, provider, origin, key_display, label, generation, version, seal, until_ns, state,
-    reason, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, strikers, created_ns, updated_ns,
+    "SELECT id, provider, origin, key_display, label, weight, tier, quota_group, models, generation, version,
+    seal, until_ns, state, reason, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, strikers, created_ns, updated_ns,
     is_sealed, secret FROM api_keys";
 /// What [`tombstone`] reads.
 pub(super) const GONE: &str = "SELECT id, generation, removed_ns FROM removed_keys";
@@ -40,6 +42,7 @@ pub(super) fn record(row: &Row<'_>) -> Option<Record> {
         origin: cells.text().ok()?.map(Origin::plain).transpose().ok()?,
         display: cells.next()?,
         label: cells.next()?,
+        traits: cells.traits()?,
         generation: cells.next()?,
         version: cells.count()?,
         seal: cells.next()?,
@@ -172,6 +175,15 @@ impl<'r> Cells<'r> {
             throttles: self.next()?,
             rejections: self.next()?,
             retirements: self.next()?,
+        })
+    }
+
+    fn traits(&mut self) -> Option<Traits> {
+        Some(Traits {
+            weight: NonZeroU8::new(self.next()?)?,
+            tier: self.next()?,
+            group: self.text().ok()?.map(Box::from),
+            models: self.text().ok()?.map(str::parse).transpose().ok()?,
         })
     }
 

@@ -4,19 +4,22 @@ use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::counters::{Counters, count, from_time};
 use super::load::Find;
+use crate::demand::Models;
 use crate::health::Condition;
 use crate::origin::Origin;
-use crate::record::{Change, Kept, Record, Tallies, Tombstone, UsageOfDay};
+use crate::record::{Change, Kept, Record, Tallies, Tombstone, Traits, UsageOfDay};
 
 const PUT: &str = "
-    INSERT INTO api_keys (id, provider, origin, key_display, label, state, reason, until_ns, consecutive_throttles,
-        consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers, generation, version, seal,
-        is_sealed, secret)
-    VALUES (:id, :provider, :origin, :display, :label, :state, :reason, :until, :throttles, :rejections, :retirements,
-        :since, :created, :updated, :strikers, :generation, :version, :seal, :is_sealed, :secret)
+    INSERT INTO api_keys (id, provider, origin, key_display, label, weight, tier, quota_group, models, state, reason,
+        until_ns, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers,
+        generation, version, seal, is_sealed, secret)
+    VALUES (:id, :provider, :origin, :display, :label, :weight, :tier, :group, :models, :state, :reason,
+        :until, :throttles, :rejections, :retirements, :since, :created, :updated, :strikers, :generation, :version, :seal,
+        :is_sealed, :secret)
     ON CONFLICT DO UPDATE SET provider = excluded.provider, origin = excluded.origin,
-        key_display = excluded.key_display, label = excluded.label, state = excluded.state, reason = excluded.reason,
-        until_ns = excluded.until_ns, consecutive_throttles = excluded.consecutive_throttles,
+        key_display = excluded.key_display, label = excluded.label, weight = excluded.weight, tier = excluded.tier,
+        quota_group = excluded.quota_group, models = excluded.models, state = excluded.state,
+        reason = excluded.reason, until_ns = excluded.until_ns, consecutive_throttles = excluded.consecutive_throttles,
         consecutive_auth_failures = excluded.consecutive_auth_failures, retirements = excluded.retirements,
         since_ns = excluded.since_ns, created_ns = excluded.created_ns, updated_ns = excluded.updated_ns,
         strikers = excluded.strikers, generation = excluded.generation, version = excluded.version,
@@ -94,13 +97,15 @@ impl<'c> Merge<'c> {
 
     fn insert(&mut self, id: &str, record: &Record) -> rusqlite::Result<()> {
         let Condition { until, state, reason, throttles, rejections, retirements } = record.condition;
+        let Traits { weight, tier, group, models } = &record.traits;
         let (is_sealed, secret) = match &record.secret {
             Kept::Plain(secret) => (false, secret.expose().as_bytes()),
             Kept::Sealed(sealed) => (true, &sealed[..]),
         };
         let row = named_params! {
             ":id": id, ":provider": record.provider, ":origin": record.origin.as_ref().map(Origin::to_string),
-            ":display": record.display, ":label": record.label, ":state": state.to_string(),
+            ":display": record.display, ":label": record.label, ":weight": weight.get(), ":tier": tier, ":group": group,
+            ":models": models.as_ref().map(Models::as_str), ":state": state.to_string(),
             ":reason": reason.map(|reason| json(&reason)), ":until": from_time(until), ":throttles": throttles,
             ":rejections": rejections, ":retirements": retirements, ":since": from_time(record.since),
             ":created": from_time(record.created), ":updated": from_time(record.updated),

@@ -108,6 +108,31 @@ async fn a_label_that_is_too_long_takes_a_member_from_its_seat_once_at_most() {
     assert_eq!((member.label.as_ref().map(String::len), member.in_flight), (Some(64), 3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_others_say_about_a_key_counts_and_takes_it_from_its_seat_once() {
+    let store = Shaky::new();
+    let pool = pool(1);
+    let keeper = Keeper::open(&pool, store.clone()).await.unwrap();
+    keeper.flush().await.unwrap();
+    let mut told = only(&store).await;
+    (told.traits.tier, told.traits.group) = (3, Some(format!("a\n{}", "b".repeat(99)).into()));
+    let mut leases = Vec::new();
+    for version in 1..4 {
+        told.version = version;
+        store.tell(vec![told.clone().into()]).await;
+        tokio::time::sleep(SOON).await;
+        leases.push(checkout(&pool).unwrap());
+    }
+    let member = &pool.snapshot().members[0];
+    assert_eq!((member.traits.tier, member.in_flight), (3, 3));
+    assert_eq!(member.traits.group, Some(format!("a{}", "b".repeat(63)).into()), "bounded as a label is");
+    (told.traits.models, told.version) = (Some("gpt-4o*".parse().unwrap()), 4);
+    store.tell(vec![told.into()]).await;
+    tokio::time::sleep(SOON).await;
+    let serves = |model| pool.checkout(&Demand::default().model(model), &mut Tried::default(), pool.now()).is_ok();
+    assert!(serves("gpt-4o-mini") && !serves("o3"));
+}
+
 /// Replicas that hear of each other late, twice and in any order come to the same (I20).
 #[test]
 fn i20_pools_that_have_heard_the_same_are_the_same() {

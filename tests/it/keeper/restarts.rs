@@ -1,17 +1,18 @@
 use std::time::Duration;
 
 use key_commune::clock::Timestamp;
+use key_commune::demand::Models;
 use key_commune::health::{Reason, State};
 use key_commune::keeper::Keeper;
 use key_commune::outcome::Outcome;
 use key_commune::pool::{Commune, Key};
-use key_commune::record::{Change, Replica};
+use key_commune::record::{Change, Replica, Traits};
 use key_commune::secret::Pepper;
 use key_commune::store::{MemoryStore, Store};
 use key_commune::{KeyPool, Provider};
 
 use super::{SOON, add, call, empty, kept, only, pool};
-use crate::support::{Hand, builder, checkout, key, plain, secs};
+use crate::support::{Hand, builder, checkout, complete, key, plain, secs};
 
 #[tokio::test(start_paused = true)]
 async fn what_a_pool_has_learned_outlives_it() {
@@ -214,6 +215,25 @@ async fn labels_origins_and_last_clients_come_back() {
     assert_eq!(member.label.as_deref(), Some("team blue"));
     assert_eq!(member.last_client.unwrap().to_string(), "192.0.2.0/24");
     assert_eq!(checkout(&second).unwrap().origin(), Some(&origin), "bound to its own origin (I1)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_was_said_about_a_key_comes_back() {
+    let store = MemoryStore::default();
+    let first = empty();
+    let keeper = kept(&first, &store).await;
+    let id = first.add(complete(1)).unwrap();
+    first.add(Key::new(key(2)).unwrap().traits(Traits::default())).unwrap();
+    let before = first.snapshot();
+    keeper.close().await.unwrap();
+    let second = empty();
+    let _keeper = kept(&second, &store).await;
+    let (before, after) = (before.member(id).unwrap(), second.snapshot().member(id).unwrap().clone());
+    assert_eq!((&after.label, &after.origin, &after.traits), (&before.label, &before.origin, &before.traits));
+    let Traits { weight, tier, group, models, .. } = &after.traits;
+    assert_eq!((weight.get(), *tier, group.as_deref()), (2, 1, Some("acct-a")));
+    assert_eq!(models.as_ref().map(Models::as_str), Some("gpt-4,gpt-4o*,others"));
+    assert!(second.snapshot().members.iter().any(|other| other.traits == Traits::default()), "nothing was said of it");
 }
 
 #[tokio::test]

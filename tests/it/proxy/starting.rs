@@ -85,15 +85,22 @@ async fn keys_in_the_environment_are_told_by_their_number() {
 async fn keys_in_a_file_are_told_by_their_line() {
     let folder = std::env::temp_dir().join(format!("key-commune-proxy-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let tables: [(&[u8], &str); 8] = [
+    let tables: [(&[u8], &str); 12] = [
         (b"# none\n\n", "there is no key"),
         (b"# one\nsk-secret-1\n\nsk-secret-1\n", ".txt:4: the key sk..-1 is given twice, first as "),
         (b"sk-secret-1\r\nsk-s\xc3\xa9cret-2\r\n", ".txt:2: "),
         (b"sk-secret-1\nsk-\xff\n", ".txt:2: the line is not UTF-8"),
-        (b"sk-secret-1 sk-secret-2\n", ".txt:1: only label= and base_url= may follow a key"),
+        (
+            b"sk-secret-1 sk-secret-2\n",
+            ".txt:1: only label=, models=, weight=, tier=, group= and base_url= may follow a key",
+        ),
         (b"sk-secret-1 labels=blue\n", ".txt:1: only label="),
         (b"sk-secret-1 base_url=http://10.0.0.1\n", ".txt:1: plain http"),
         (b"sk-secret-1 base_url=nonsense\n", ".txt:1: the base URL"),
+        (b"sk-secret-1 models=gpt-4,,o3\n", ".txt:1: models=: the name of a model is empty"),
+        (b"\nsk-secret-1 weight=two\n", ".txt:2: a weight is a whole number from 1 to 255"),
+        (b"sk-secret-1 tier=256\n", ".txt:1: a tier is a whole number from 0 to 255"),
+        (b"sk-secret-1 group=a label=b group=c\n", ".txt:1: group= is given twice"),
     ];
     for (index, (content, says)) in tables.iter().enumerate() {
         let file = folder.join(format!("{index}.txt"));

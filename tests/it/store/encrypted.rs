@@ -99,6 +99,8 @@ async fn a41_i1_no_secret_opens_where_its_row_was_edited() {
     assert_eq!(edited(|record| record.secret = Kept::Plain(key(9).parse().unwrap())).await, refused, "in clear");
     let harmless = |record: &mut Record| (record.label, record.version) = (Some("a label".into()), 9);
     assert_eq!(edited(harmless).await, (1, 0), "what an operator may edit");
+    let chosen = |record: &mut Record| (record.traits.tier, record.traits.group) = (7, Some("acct-b".into()));
+    assert_eq!(edited(chosen).await, (1, 0), "it says nothing about where a key is sent");
 }
 
 #[tokio::test]

@@ -55,7 +55,9 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
     let spent = Spent { calls: 1, input: 9, output: 2, cached: 0, cost: Cost::from_micros(500_000) };
     stale.usage.note(now.day(), Replica(1), Model::OTHER, spent);
     stale.usage.note(now.day(), Replica(2), Model::OTHER, spent);
-    store.write(vec![record(0).into(), stale.into(), blocked(2, now, secs(60)).into()]).await.unwrap();
+    let mut spare = record(0);
+    spare.label = Some("spare".into());
+    store.write(vec![spare.into(), stale.into(), blocked(2, now, secs(60)).into()]).await.unwrap();
     let mut rows = Vec::new();
     for query in queries() {
         let mut statement = shell.prepare(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
@@ -65,10 +67,12 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
             rows.push(statement.execute([]).unwrap());
         }
     }
-    assert_eq!(rows, [3, 2, 1, 2, 2, 1, 2, 1]);
+    assert_eq!(rows, [3, 2, 1, 2, 2, 1, 1, 2, 1]);
     let changes = store.load().await.unwrap().changes;
     let gone = changes.iter().filter(|change| change.record().is_none()).map(Change::id);
     assert_eq!(gone.collect::<Vec<_>>(), [record(1).id], "the one that was of no use");
+    let mut traits = changes.iter().filter_map(Change::record).map(|record| &record.traits);
+    assert!(traits.any(|traits| traits.tier == 1 && traits.group.as_deref() == Some("acct-a")), "and it is read");
     let states = changes.iter().filter_map(Change::record).map(|record| record.condition.state);
     assert_eq!(states.filter(|&state| state == State::Retired).count(), 1);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use key_commune::clock::Timestamp;
 use key_commune::health::State;
-use key_commune::record::{Change, Replica, Spent, Tally, Tombstone};
+use key_commune::record::{Change, Record, Replica, Spent, Tally, Tombstone};
 use key_commune::store::conformance;
 use key_commune::store::{ErrorKind, SqliteStore, Store};
 use key_commune::usage::Model;
@@ -365,6 +365,57 @@ async fn an_operator_can_read_the_tables() {
     assert_eq!(text("SELECT concat_ws('|', date, call_count) FROM daily_stats"), "2023-11-14|4");
     assert_eq!(text("SELECT concat_ws('|', replica, call_count) FROM totals"), "-1|9");
     assert_eq!(text("PRAGMA journal_mode"), "wal");
+}
+
+/// A database as the first version made it, with a key in it.
+fn of_version_1(folder: &Folder) {
+    let shell = shell(folder);
+    shell.execute_batch(include_str!("../../../src/store/sqlite/schema.sql")).unwrap();
+    shell.execute_batch("PRAGMA application_id = 0x6B657963; PRAGMA user_version = 1").unwrap();
+    let key = "INSERT INTO api_keys (id, provider, origin, key_display, label, state, until_ns, consecutive_throttles,
+            consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers, generation, version,
+            seal, is_sealed, secret)
+        VALUES (?1, 'openai', 'https://other.example', ?2, 'blue', 'active', 0, 0, 0, 0, 0, 0, 0, '[]', 0, 4, 0, 0, ?3)";
+    let Record { id, display, secret, .. } = record(1);
+    shell.execute(key, (id.to_string(), display, secret.plain().unwrap().expose().as_bytes())).unwrap();
+}
+
+#[tokio::test]
+async fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let folder = Folder::new();
+    of_version_1(&folder);
+    let beside = SqliteStore::open_beside(folder.file()).unwrap_err().to_string();
+    assert!(beside.contains("earlier version"), "not by who does not have it to himself: {beside}");
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let mut known = record(1);
+    (known.label, known.version) = (Some("blue".into()), 4);
+    known.origin = key_commune::Origin::parse("https://other.example").ok();
+    assert_eq!(store.load().await.unwrap().changes, [known.clone().into()], "nothing was said about it");
+    (known.traits.tier, known.version) = (2, 5);
+    known.traits.models = Some("gpt-4,gpt-4o*".parse().unwrap());
+    store.write(vec![known.clone().into()]).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(folder.file()).unwrap();
+    assert_eq!(store.load().await.unwrap().changes, [known.into()]);
+    let models: String = shell(&folder).query_row("SELECT models FROM api_keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(models, "gpt-4,gpt-4o*");
+}
+
+#[tokio::test]
+async fn slips_in_the_shell_are_refused_or_told_and_change_no_key() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    store.write(vec![record(1).into()]).await.unwrap();
+    let set = |what: &str| shell(&folder).execute(&format!("UPDATE api_keys SET {what}"), []);
+    let slips = ["weight = 0", "weight = 256", "weight = NULL", "tier = -1", "tier = 256", "models = ''"];
+    for slip in slips.iter().chain(&["models = 'a, b'", "models = 'a,,b'", "models = ',a'", "models = 'a,'"]) {
+        assert!(set(slip).is_err(), "{slip}");
+    }
+    assert_eq!(store.load().await.unwrap().changes, [record(1).into()]);
+    set(&format!("models = '{}'", "x".repeat(257))).unwrap();
+    assert_eq!(store.load().await.unwrap().unreadable, [record(1).id]);
+    set("models = NULL, quota_group = ''").unwrap();
+    assert!(store.load().await.unwrap().changes[0].record().unwrap().traits.models.is_none());
 }
 
 #[tokio::test]

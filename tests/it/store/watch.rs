@@ -46,8 +46,9 @@ async fn clones_in_memory_hear_each_other() {
 #[cfg(feature = "sqlite")]
 mod sqlite {
     use key_commune::clock::Timestamp;
+    use key_commune::demand::Models;
     use key_commune::health::State;
-    use key_commune::record::{Replica, Tally, Tombstone};
+    use key_commune::record::{Replica, Tally, Tombstone, Traits};
     use key_commune::store::SqliteStore;
     use rusqlite::Connection;
 
@@ -105,6 +106,11 @@ mod sqlite {
         assert!(edited.updated > long_ago);
         store.write(vec![record(1).into()]).await.unwrap();
         assert!(store.load().await.unwrap().changes.contains(&changes[0]), "nor is it written over");
+        shell(&folder, "UPDATE api_keys SET tier = 2, weight = 3, quota_group = 'acct-a', models = 'o3,gpt-4o*'");
+        let changes = told(&mut *watch).await.changes;
+        let Traits { weight, tier, group, models, .. } = &changes[0].record().unwrap().traits;
+        assert_eq!((weight.get(), tier, group.as_deref()), (3, &2, Some("acct-a")));
+        assert_eq!(models.as_ref().map(Models::as_str), Some("o3,gpt-4o*"));
         shell(&folder, "UPDATE api_keys SET state = 'something'");
         assert_eq!(told(&mut *watch).await.unreadable, [record(1).id]);
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use key_commune::clock::{Clock, Timestamp};
 use key_commune::demand::Demand;
 use key_commune::health::Penalties;
+use key_commune::origin::Origin;
 use key_commune::pool::{Builder, Exhausted, Key, KeyPool, Lease, Tried};
 use key_commune::provider::Provider;
 
@@ -61,6 +62,12 @@ pub(crate) fn plain() -> Penalties {
 /// The text of the key with this number.
 pub(crate) fn key(number: usize) -> String {
     format!("sk-test-{number:08}-abcdefghijklmnopqrstuvwxyz")
+}
+
+/// A key of which everything has been said that can be.
+pub(crate) fn complete(number: usize) -> Key {
+    let key = Key::new(key(number)).unwrap().label("blue").origin(Origin::parse("https://other.example/v1").unwrap());
+    key.weight(2).tier(1).group("acct-a").models("gpt-4,gpt-4o*,others".parse().unwrap())
 }
 
 pub(crate) fn keys(count: usize) -> Vec<Key> {

@@ -16,6 +16,22 @@ async fn ring(tool: &Tool) -> String {
     told.split_once("the master key ").unwrap().1.split(' ').next().unwrap().to_owned()
 }
 
+/// As the first version of the schema had it.
+#[tokio::test]
+async fn a_database_of_an_earlier_version_is_brought_up_to_date() {
+    let tool = Tool::with(&[&format!("{ONE} label=blue tier=1")]).await;
+    let shell = rusqlite::Connection::open(tool.path("data/keys.db")).unwrap();
+    for column in ["weight", "tier", "quota_group", "models"] {
+        shell.execute_batch(&format!("ALTER TABLE api_keys DROP COLUMN {column}")).unwrap();
+    }
+    shell.execute_batch("PRAGMA user_version = 1").unwrap();
+    let lock = std::fs::File::open(tool.path("data/keys.db.lock")).unwrap();
+    lock.lock().unwrap();
+    assert!(tool.refuses("list").await.contains("earlier version"), "not while a proxy has it");
+    drop(lock);
+    assert_eq!(tool.key("blue").await["tier"], 0);
+}
+
 #[tokio::test]
 async fn without_a_database_there_is_nothing_to_see() {
     let tool = Tool::new();

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 
+use serde_json::Value;
+
 use super::{ONE, TWO, Tool};
 
 #[tokio::test]
@@ -31,13 +33,13 @@ async fn every_line_is_taken_as_a_whole_or_refused_by_its_number() {
         "too-short-a-key".into(),
         long.clone(),
         long[..256].into(),
-        format!("{TWO} models=all"),
+        format!("{TWO} model=all"),
         format!("{TWO} base_url=http://10.0.0.5"),
         format!("{TWO} base_url=ftp://10.0.0.5"),
         format!("{TWO} label={}", "x".repeat(65)),
         format!("{TWO}\u{e9}"),
         ONE.into(),
-        format!("{TWO} {}", "x".repeat(9000)),
+        format!("{TWO} {}", "x".repeat(80_000)),
         "sixteen-letters_".into(),
     ];
     tool.write("keys.txt", lines.join("\n"));
@@ -46,12 +48,12 @@ async fn every_line_is_taken_as_a_whole_or_refused_by_its_number() {
     for says in [
         "line 4: the key has 15 characters, not 16 to 256",
         "line 5: the key has 257 characters",
-        "line 7: only label= and base_url= may follow a key",
+        "line 7: only label=, models=, weight=, tier=, group= and base_url= may follow a key",
         "line 8: plain http shows keys",
         "line 9: ",
-        "line 10: a label has up to 64 bytes",
+        "line 10: a label has 1 to 64 bytes",
         "line 11: ",
-        "line 13: the line is longer than 8192 bytes",
+        "line 13: the line is longer than 73984 bytes",
     ] {
         assert!(out.contains(says), "{says}: {out}");
     }
@@ -59,6 +61,31 @@ async fn every_line_is_taken_as_a_whole_or_refused_by_its_number() {
     let blue = tool.key("blue").await;
     assert_eq!((&blue["base_url"], &blue["state"]), (&"https://api.example/v1".into(), &"active".into()));
     assert_eq!(tool.list().await.len(), 3);
+}
+
+#[tokio::test]
+async fn what_is_wrong_about_a_key_is_said_without_it() {
+    let table = [
+        ("weight=0", "a weight is a whole number from 1 to 255"),
+        ("weight=256 tier=1", "a weight is a whole number from 1 to 255"),
+        ("tier=-1", "a tier is a whole number from 0 to 255"),
+        ("tier", "a tier is a whole number from 0 to 255"),
+        ("group=", "a group has 1 to 64 bytes and no control characters"),
+        (&format!("group={}", "x".repeat(65)), "a group has 1 to 64 bytes and no control characters"),
+        ("models=", "models=: the name of a model is empty"),
+        ("models=gpt-4,,o3", "models=: the name of a model is empty"),
+        ("models=gpt-4, o3", "models=: the name of a model is empty"),
+        (&format!("models={}", "x".repeat(257)), "models=: the name of a model has 257 bytes; at most 256 are allowed"),
+        (&format!("models={}", vec!["x"; 257].join(",")), "models=: there are more than 256 models"),
+        ("tier=1 label=a tier=1", "tier= is given twice"),
+        (&format!("{ONE}=1"), "only label=, models=, weight=, tier=, group= and base_url= may follow a key"),
+    ];
+    let lines: Vec<_> = table.iter().map(|(said, _)| format!("{TWO} {said}")).collect();
+    let (out, _) = Tool::new().ends(1, "import -", &lines.join("\n")).await;
+    for (index, (said, wrong)) in table.iter().enumerate() {
+        assert!(out.contains(&format!("  line {}: {wrong}\n", index + 1)), "{said}: {out}");
+    }
+    assert!(!out.contains("sk-secret"), "{out}");
 }
 
 #[tokio::test]
@@ -105,6 +132,57 @@ async fn what_is_exported_can_be_imported() {
     assert_eq!(tool.says("export --provider openai").await, "");
     let other = Tool::new();
     assert!(other.import(&exported).await.starts_with("2 keys"));
+}
+
+#[tokio::test]
+async fn all_that_is_said_about_a_key_goes_out_as_it_came_in() {
+    let longest = (0..256).map(|number| format!("{number:0>256}")).collect::<Vec<_>>().join(",");
+    let lines = [
+        format!(
+            "{ONE} label=blue models=gpt-4,gpt-4o*,others weight=2 tier=1 group=acct-a base_url=https://api.example/v1"
+        ),
+        format!("{TWO} models={longest} group={}", "x".repeat(64)),
+        format!("{TWO}-3"),
+        format!("{TWO}-4 weight=255"),
+    ];
+    // Another order, and what goes without saying.
+    let other = format!("{TWO}-4 tier=0 weight=255 # comment");
+    let tool = Tool::with(&[&lines[0], &lines[1], &lines[2], &other]).await;
+    let exported = tool.says("export --reveal").await;
+    let mut found: Vec<_> = exported.lines().filter(|line| !line.starts_with('#')).collect();
+    found.sort_unstable();
+    assert_eq!(found, lines);
+    let again = Tool::new();
+    assert!(again.import(&exported).await.starts_with("4 keys"));
+    let said = |keys: Vec<Value>| -> Vec<Value> {
+        let names = ["key", "label", "base_url", "models", "weight", "tier", "group"];
+        keys.into_iter().map(|key| names.iter().map(|&name| (name.to_owned(), key[name].clone())).collect()).collect()
+    };
+    let sorted = |mut keys: Vec<Value>| {
+        keys.sort_by_cached_key(Value::to_string);
+        keys
+    };
+    let (one, two) = (sorted(said(tool.list().await)), sorted(said(again.list().await)));
+    assert_eq!(one, two);
+    let blue = tool.key("blue").await;
+    let shown = serde_json::json!([blue["models"], blue["weight"], blue["tier"], blue["group"], blue["base_url"]]);
+    assert_eq!(shown, serde_json::json!(["gpt-4,gpt-4o*,others", 2, 1, "acct-a", "https://api.example/v1"]));
+}
+
+#[tokio::test]
+async fn a_table_shows_what_the_pool_chooses_by_and_one_key_all_of_it() {
+    let tool = Tool::with(&[&format!("{ONE} label=blue models=gpt-4,gpt-4o* weight=2 tier=1 group=acct-a"), TWO]).await;
+    let table = tool.says("list").await;
+    assert!(table.lines().next().unwrap().ends_with("LAST SUCCESS  TRAITS"), "{table}");
+    assert!(table.contains("  models=gpt-4,gpt-4o* weight=2 tier=1 group=acct-a\n"), "{table}");
+    assert_eq!(table.lines().filter(|line| line.ends_with("0      -             -")).count(), 1, "{table}");
+    let shown = tool.says(&format!("show {}", tool.id("blue").await)).await;
+    for (name, value) in [("models", "gpt-4,gpt-4o*"), ("weight", "2"), ("tier", "1"), ("group", "acct-a")] {
+        assert!(shown.contains(&format!("{name:20}{value}\n")), "{shown}");
+    }
+    tool.import(&format!("{TWO}-3 models={}", "é".repeat(128))).await;
+    let table = tool.says("list").await;
+    assert!(table.contains(&format!("  models={}..\n", "é".repeat(73))), "{table}");
 }
 
 #[tokio::test]

@@ -215,6 +215,47 @@ async fn a_running_proxy_hears_of_what_the_tool_does() {
 }
 
 #[tokio::test]
+async fn what_a_file_says_about_a_key_is_kept_and_stands() {
+    let (tool, provider) = (Tool::new(), Provider::start());
+    let with = async |lines: &str| {
+        tool.write("keys.txt", lines);
+        stop(start(&tool, &provider, "--keys-file keys.txt").await).await
+    };
+    let line = format!("{ONE} label=blue models=gpt-4,gpt-4o* weight=2 tier=1 group=acct-a");
+    with(&line).await;
+    let blue = tool.key("blue").await;
+    let shown = serde_json::json!([blue["models"], blue["weight"], blue["tier"], blue["group"]]);
+    assert_eq!(shown, serde_json::json!(["gpt-4,gpt-4o*", 2, 1, "acct-a"]));
+    for same in [&line, ONE] {
+        let log = with(same).await;
+        assert!(!log.contains("WARN"), "{log}");
+    }
+    let log = with(&format!("{ONE} label=blue tier=2")).await;
+    assert!(log.contains("1 given keys have another label or other traits in the store, which stand"), "{log}");
+    assert_eq!(tool.key("blue").await, blue);
+}
+
+#[tokio::test]
+async fn a_running_proxy_hears_what_is_said_about_a_key_in_the_shell() {
+    let tool = Tool::with(&[&format!("{ONE} label=one tier=1"), &format!("{TWO} label=two tier=2")]).await;
+    let provider = Provider::start();
+    let proxy = start(&tool, &provider, "--mode private").await;
+    let last = || provider.seen().last().is_some_and(|seen| seen.only("authorization").ends_with(TWO));
+    for _ in 0..10 {
+        assert_eq!(get(proxy.address, "/v1/models").await.status, 200);
+        assert!(!last(), "of a later tier");
+    }
+    let shell = rusqlite::Connection::open(tool.path("data/keys.db")).unwrap();
+    shell.busy_timeout(Duration::from_secs(5)).unwrap();
+    shell.execute("UPDATE api_keys SET tier = 0, quota_group = 'acct-a' WHERE label = 'two'", []).unwrap();
+    soon(&proxy, "a key of another tier", |_| last()).await;
+    stop(proxy).await;
+    let two = tool.key("two").await;
+    assert_eq!((&two["tier"], &two["group"]), (&0.into(), &"acct-a".into()));
+    assert!(two["calls"].as_u64() > Some(0));
+}
+
+#[tokio::test]
 async fn a44_the_master_key_changes_while_the_proxy_runs() {
     let (tool, provider) = (Tool::new(), Provider::start());
     let proxy = start(&tool, &provider, &format!("--key {ONE} --key {TWO}")).await;
