@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use crate::simulation::{ALL, Arrivals, Counting, Kind, MINUTE, Tells, Terms};
+use crate::simulation::{Arrivals, Counting, Kind, MINUTE, Tells, Terms};
 
 /// Simulates clients of a provider that limits its keys
 #[derive(Debug, Parser)]
@@ -89,7 +89,7 @@ impl From<Comes> for Arrivals {
 
 impl Options {
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        ALL.into_iter().filter(|kind| kind.name().contains(&self.client)).collect()
+        Kind::ALL.into_iter().filter(|kind| kind.name().contains(&self.client)).collect()
     }
 
     pub(crate) fn terms(&self) -> Terms {

@@ -36,17 +36,17 @@ pub(crate) enum Kind {
     Ideal,
 }
 
-pub(crate) const ALL: [Kind; 7] = [
-    Kind::OneKey,
-    Kind::RoundRobin,
-    Kind::Retrying,
-    Kind::Pool(Tells::Nothing),
-    Kind::Pool(Tells::Refusals),
-    Kind::Pool(Tells::Everything),
-    Kind::Ideal,
-];
-
 impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::OneKey,
+        Self::RoundRobin,
+        Self::Retrying,
+        Self::Pool(Tells::Nothing),
+        Self::Pool(Tells::Refusals),
+        Self::Pool(Tells::Everything),
+        Self::Ideal,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OneKey => "one key",

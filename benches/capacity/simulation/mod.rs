@@ -19,7 +19,7 @@ mod run;
 
 use std::time::Duration;
 
-pub(crate) use clients::{ALL, Kind};
+pub(crate) use clients::Kind;
 pub(crate) use figures::Figures;
 pub(crate) use limit::Counting;
 pub(crate) use load::Arrivals;
