@@ -1,5 +1,5 @@
-//! The picture: what is used of the sum of limits, and what callers see fail, over the load. Its colours can be read on
-//! light and on dark ground.
+//! The picture: what is used of the sum of limits, what callers see fail, and what the provider refuses, over the load. Its
+//! colours can be read on light and on dark ground.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -19,7 +19,7 @@ const LINES: [(Kind, &str, &str, &str); 5] = [
 ];
 
 /// Width and height of a panel, and the space around it.
-const PANEL: (f64, f64) = (270.0, 170.0);
+const PANEL: (f64, f64) = (215.0, 170.0);
 const MARGIN: (f64, f64) = (46.0, 34.0);
 /// From the left edge of one panel to that of the next.
 const PITCH: f64 = PANEL.0 + MARGIN.0 + 14.0;
@@ -33,14 +33,15 @@ pub(crate) fn write(path: &Path, rows: &[Row]) -> io::Result<()> {
 }
 
 fn draw(rows: &[Row]) -> String {
-    let (width, height) = (2.0 * PITCH, PANEL.1 + 2.0 * MARGIN.1 + 40.0);
+    let (width, height) = (3.0 * PITCH, PANEL.1 + 2.0 * MARGIN.1 + 40.0);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
          font-family=\"system-ui, sans-serif\" font-size=\"11\" fill=\"{GREY}\">\n"
     );
-    svg.push_str("<title>Used limits and failed requests over the offered load, 10 keys</title>\n");
+    svg.push_str("<title>Used limits, failed requests and refused calls over the offered load, 10 keys</title>\n");
     panel(&mut svg, 0.0, "limits used, % of their sum", rows, |row| row.figures.used());
     panel(&mut svg, PITCH, "requests that callers see fail, %", rows, |row| 1.0 - row.figures.success());
+    panel(&mut svg, 2.0 * PITCH, "calls that the provider refuses, %", rows, |row| row.figures.wasted());
     legend(&mut svg, height - 12.0);
     svg.push_str("</svg>\n");
     svg

@@ -59,6 +59,11 @@ impl Kind {
         }
     }
 
+    /// How many of the keys it uses.
+    pub(crate) fn uses(self, keys: usize) -> usize {
+        if self == Self::OneKey { 1 } else { keys }
+    }
+
     pub(crate) fn tells(self) -> Tells {
         if let Self::Pool(tells) = self { tells } else { Tells::Refusals }
     }
@@ -108,8 +113,7 @@ impl Client {
             Kind::Pool(_) => Way::Pool(commune(keys, provider.clone(), seed)),
             Kind::Ideal => Way::Ideal(Arc::new(Mutex::new(vec![Account::new(terms); keys]))),
         };
-        let keys = if kind == Kind::OneKey { 1 } else { keys };
-        Self { provider, keys, turn: Arc::default(), open: Arc::default(), way }
+        Self { provider, keys: kind.uses(keys), turn: Arc::default(), open: Arc::default(), way }
     }
 
     pub(crate) async fn send(&self, work: Work) -> Answer {

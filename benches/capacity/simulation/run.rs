@@ -45,7 +45,7 @@ pub(crate) fn run(plan: &Plan) -> Figures {
 
 async fn play(plan: &Plan) -> Figures {
     let terms = Terms { tells: plan.kind.tells(), ..plan.terms };
-    let provider = Provider::new(plan.keys, terms, plan.span, plan.seed);
+    let provider = Provider::new(plan.kind.uses(plan.keys), terms, plan.span, plan.seed);
     let client = Client::new(plan.kind, plan.keys, provider.clone(), &terms, plan.seed);
     let start = Instant::now();
     let mut calls = JoinSet::new();
