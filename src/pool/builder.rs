@@ -217,6 +217,7 @@ impl Builder {
             strangers: Crowd::default(),
             affinity: Affinity::new(self.max_responses),
         }));
+        pool.0.signals.belong_to(&pool.0);
         pool.extend(self.keys)?;
         Ok(pool)
     }
