@@ -46,6 +46,11 @@ impl Capacity {
         self.limits_pool() || self.each != Limits::default()
     }
 
+    /// Whether it is known how often keys may be asked.
+    pub(super) fn limits_rates(&self) -> bool {
+        self.pace.is_some()
+    }
+
     /// Whether the pool as a whole is limited: then whoever comes goes behind those who wait, whatever they wait for.
     pub(super) fn limits_pool(&self) -> bool {
         self.gate.is_some() || self.most.is_some()
@@ -72,7 +77,7 @@ impl Capacity {
             self.leave();
             return busy();
         }
-        let Some(limiter) = &member.limiter else { return Ok(Timestamp::ZERO) };
+        let Some(limiter) = member.limiter() else { return Ok(Timestamp::ZERO) };
         limiter.take(tokens, now).map_err(|_| {
             self.gate.iter().for_each(|gate| gate.refund(tokens, now, now));
             self.leave();
@@ -97,14 +102,14 @@ impl Capacity {
 
     /// Takes back what was counted in at the moment `at`, since nothing was sent.
     fn refund(&self, member: &Member, tokens: u64, (at, now): (Timestamp, Timestamp)) {
-        let limiters = [self.gate.as_ref(), member.limiter.as_deref()];
+        let limiters = [self.gate.as_ref(), member.limiter()];
         limiters.into_iter().flatten().for_each(|limiter| limiter.refund(tokens, at, now));
         self.leave();
     }
 
     /// Settles what was counted in, by what the answer has used.
     fn charge(&self, member: &Member, tokens: u64, used: u64, now: Timestamp) {
-        let limiters = [self.gate.as_ref(), member.limiter.as_deref()];
+        let limiters = [self.gate.as_ref(), member.limiter()];
         limiters.into_iter().flatten().for_each(|limiter| limiter.charge(tokens, used, now));
         self.leave();
     }
@@ -280,7 +285,7 @@ impl Ledger {
     /// Opens a member that is not on the list any more, or puts it back there.
     fn refill(&mut self, place: u32, now: Timestamp) {
         let Some(member) = self.cell(place).map(|cell| Arc::clone(&cell.member)) else { return };
-        let ready = member.limiter.as_ref().map_or(Timestamp::ZERO, |limiter| limiter.ready_at(now));
+        let ready = member.limiter().map_or(Timestamp::ZERO, |limiter| limiter.ready_at(now));
         if ready > now {
             self.refills.put(place, ready, Source::Limits);
         } else {
@@ -328,7 +333,7 @@ impl Ledger {
     /// When the limits in time let a member be asked for such a request.
     pub(super) fn room_at(&self, cell: &Cell, asked: &Asked<'_>, now: Timestamp) -> Timestamp {
         let tokens = asked.wish.tokens;
-        let own = cell.member.limiter.as_ref().map_or(Timestamp::ZERO, |limiter| limiter.ready_for(tokens, now));
+        let own = cell.member.limiter().map_or(Timestamp::ZERO, |limiter| limiter.ready_for(tokens, now));
         own.max(self.capacity.ready_for(tokens, now))
     }
 

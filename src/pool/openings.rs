@@ -147,7 +147,7 @@ impl Ledger {
     /// A lease on a member that is free or, if it is not, on another of its account.
     pub(super) fn lease_like(&mut self, id: KeyId, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
         let lane = self.lane_of(asked.wish);
-        let place = self.ids.get(&id).copied()?;
+        let place = self.place_of(id)?;
         let group = self.cell(place)?.group;
         let others = group.into_iter().flat_map(|number| self.scopes.places(number));
         let free = |&place: &u32| self.opening(place, asked, lane.as_deref(), now) == Some(Opening::Open);
