@@ -170,10 +170,12 @@ impl Shared {
 
     /// The provider says that nothing is left of a key for so long.
     #[cold]
-    pub(super) fn avoid(&self, member: &Arc<Member>, wait: Duration, now: Timestamp) {
+    pub(super) fn avoid(&self, member: &Arc<Member>, (wait, pace): (Duration, Duration), now: Timestamp) {
         self.with(|ledger| {
-            let wait = wait.min(ledger.penalties.longest_hint());
-            if ledger.health_of(member).is_some() && !wait.is_zero() {
+            let longest = ledger.penalties.longest_hint();
+            let wait = wait.min(longest);
+            let is_known = |ledger: &mut Ledger| self.learns_pace && !ledger.hear_pace(member, pace.min(longest), now);
+            if ledger.health_of(member).is_some() && !wait.is_zero() && !is_known(ledger) {
                 ledger.close_until(member.place, now + wait, Source::Answer);
             }
         });
@@ -338,9 +340,9 @@ impl Ledger {
     }
 
     /// How long those who wait take until it is the next one's turn.
-    pub(super) fn time_for_queue(&self, lane: Option<&Lane>, tokens: u64) -> Duration {
+    pub(super) fn time_for_queue(&self, lane: Option<&Lane>) -> Duration {
         let members = lane.map_or(self.ids.len(), |lane| lane.count);
-        let told = self.capacity.per_second(members.saturating_sub(self.resting()).max(1), tokens);
+        let told = self.capacity.per_second(members.saturating_sub(self.resting()).max(1), self.queue.tokens());
         let (learned, paced) = self.paces.per_second();
         // Keys that are held to no pace serve any number.
         let learned = if paced >= members { learned } else { f64::INFINITY };

@@ -186,7 +186,7 @@ impl Ledger {
         let lane = self.lane_of(asked.wish);
         let lane = lane.as_deref();
         let free = self.not_free(lane).filter_map(|place| self.free_at(place, asked, lane, now)).min();
-        free.map(|soonest| soonest.max(now) + self.time_for_queue(lane, asked.wish.tokens))
+        free.map(|soonest| soonest.max(now) + self.time_for_queue(lane))
     }
 
     /// The members that may be waited for: those that rest, those that have been asked for all they may, and one that would be

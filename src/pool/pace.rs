@@ -3,7 +3,7 @@
 //! Between two refusals a key has served as many requests as its limit allowed in that time, rests included. At that pace
 //! it goes on, and faster with every request: little at first, by as much as the measure may be wrong, then ever more. So it
 //! finds out by refusals, but few of them, when it may have more: about one call in two hundred while all are wanted, none
-//! while fewer are.
+//! while fewer are. After its first refusal it begins with a guess, and soon leaves it behind.
 //!
 //! Kept for the keys that have been refused alone, under the pool's lock.
 
@@ -17,12 +17,12 @@ use crate::clock::Timestamp;
 
 /// From so many requests on, what a key has served between two refusals is believed.
 const FEWEST: u64 = 4;
-/// A measure is wrong by about half a request: the pace is too fast by as much at first, on purpose, and at least by this.
-const EXCESS: f64 = 0.002;
-/// The number of requests in which the excess doubles.
-const DOUBLING: f64 = 64.0;
-/// Faster than this by the pace that was learned, a key is not limited any more.
+/// Faster than this by the pace that was learned, a key is held to none any more.
 const FREE: f64 = 4.0;
+/// A key that was served more slowly than so many times the rest that it was told has not been asked as often as it may be.
+const SLOW: f64 = 1.5;
+/// The slowest guess.
+const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Paces(HashMap<u32, Pace>);
@@ -30,18 +30,26 @@ pub(super) struct Paces(HashMap<u32, Pace>);
 /// What is known of one key.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// When it was refused last, and how often it had been asked by then.
+    /// When it was refused last, how often it had been asked by then, and how often it has been refused since.
     refused: Timestamp,
     asked: u64,
-    /// How often it has been refused since.
     refusals: u64,
-    /// How long it takes until it may be asked again, as was last seen, and by how much that may be too slow.
-    interval: Option<(Duration, f64)>,
+    /// How long it takes until it may be asked again, as was last seen.
+    interval: Duration,
+    /// By how much that is too slow, on purpose or not, and in how many requests as much is added again.
+    excess: f64,
+    doubling: f64,
 }
 
 impl Pace {
-    fn new(asked: u64, now: Timestamp) -> Self {
-        Self { refused: now, asked, refusals: 0, interval: None }
+    /// The first refusal: nothing is known but how often it was asked so far.
+    fn guessed(interval: Duration, asked: u64, now: Timestamp) -> Self {
+        Self { refused: now, asked, refusals: 0, interval: interval.min(SECOND), excess: 0.25, doubling: 8.0 }
+    }
+
+    /// What a provider says about it.
+    fn told(interval: Duration, asked: u64, now: Timestamp) -> Self {
+        Self { refused: now, asked, refusals: 0, interval, excess: 0.002, doubling: 64.0 }
     }
 
     /// What another refusal tells that came with a rest of so long. Right after a pause a key may be refused though it has
@@ -55,8 +63,9 @@ impl Pace {
         let seen = (now - self.refused).div_f64(served as f64);
         let slow = !rest.is_zero() && seen > rest.mul_f64(SLOW);
         let interval = if slow { rest } else { seen };
-        let excess = (0.5 / served as f64).max(EXCESS);
-        *self = Self { interval: Some((interval, excess)), ..Self::new(asked, now) };
+        // It is wrong by about half a request.
+        let excess = (0.5 / served as f64).max(0.002);
+        *self = Self { excess, ..Self::told(interval, asked, now) };
     }
 
     fn served(&self, asked: u64) -> u64 {
@@ -65,14 +74,10 @@ impl Pace {
 
     /// The time until the next request, `None` if there is no limit any more that is worth keeping.
     fn interval(&self, asked: u64) -> Option<Duration> {
-        let (interval, excess) = self.interval?;
-        let haste = 1.0 + excess * (self.served(asked) as f64 / DOUBLING).exp2();
-        (haste < FREE).then(|| interval.div_f64(haste))
+        let haste = 1.0 + self.excess * (self.served(asked) as f64 / self.doubling).exp2();
+        (haste < FREE).then(|| self.interval.div_f64(haste))
     }
 }
-
-/// A key that was served more slowly than so many times the rest that it was told has not been asked as often as it may be.
-const SLOW: f64 = 1.5;
 
 impl Paces {
     pub(super) fn forget(&mut self, place: u32) {
@@ -81,8 +86,8 @@ impl Paces {
 
     /// How many requests per second the keys serve together that are held to a pace, and how many keys that are.
     pub(super) fn per_second(&self) -> (f64, usize) {
-        let intervals = self.0.values().filter_map(|pace| pace.interval);
-        intervals.fold((0.0, 0), |(sum, count), (interval, _)| (sum + interval.as_secs_f64().recip(), count + 1))
+        let paces = self.0.values().map(|pace| pace.interval.as_secs_f64().recip());
+        (paces.sum(), self.0.len())
     }
 }
 
@@ -90,12 +95,25 @@ impl Ledger {
     /// A key was refused for being asked too often: it rests for so long or, if it was one of many requests that were under
     /// way at once, not for this one.
     pub(super) fn learn_pace(&mut self, member: &Member, rest: Option<Duration>, now: Timestamp) {
-        let pace = self.paces.0.entry(member.place).or_insert_with(|| Pace::new(member.uses(), now));
+        let asked = member.uses();
+        let age = self.cell(member.place).map_or(Duration::ZERO, |cell| now - cell.history.created);
+        let guess = || Pace::guessed(age.div_f64(asked.max(1) as f64), asked, now);
+        let pace = self.paces.0.entry(member.place).or_insert_with(guess);
         pace.refusals += 1;
         if let Some(rest) = rest {
-            pace.refused(member.uses(), rest, now);
+            pace.refused(asked, rest, now);
         }
-        member.word.set_paced(pace.interval.is_some());
+        member.word.set_paced(true);
+    }
+
+    /// The provider says how often a key may be asked that has nothing left for now. Answers whether that is news.
+    pub(super) fn hear_pace(&mut self, member: &Member, interval: Duration, now: Timestamp) -> bool {
+        if member.word.is_paced() {
+            return false;
+        }
+        self.paces.0.insert(member.place, Pace::told(interval, member.uses(), now));
+        member.word.set_paced(true);
+        true
     }
 
     /// A key that is held to a pace has been asked: not again before it is time.

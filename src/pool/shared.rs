@@ -289,6 +289,7 @@ impl Shared {
         let (wish, none) = (Wish::of(demand), Tried::default());
         let fresh = Asked { wish: &wish, tried: &none };
         self.with(|ledger| Exhausted {
+            at: now,
             soonest: ledger.soonest(&fresh, now),
             open: ledger.has_open(&wish, now),
             members: ledger.ids.len(),
