@@ -63,6 +63,9 @@ impl Limiting {
         if mode == Mode::Private && options.rate_per_caller.is_some() {
             return Err("--rate-per-caller is for a commune, where callers present keys; --rps-per-key, --rps and the like limit what the operator's keys serve".into());
         }
+        if mode == Mode::Private && options.credit.is_some() {
+            return Err("--credit is for a commune, where callers bring keys".into());
+        }
         let paces = [self.rps_per_key, self.rpm_per_key, self.rps, self.rpm];
         if self.burst.is_some() && options.rate_per_caller.is_none() && paces.iter().all(Option::is_none) {
             return Err("--burst: there is no rate to go beyond; give --rps-per-key, --rpm-per-key, --rps, --rpm or, in a commune, --rate-per-caller".into());
@@ -125,6 +128,8 @@ impl fmt::Display for Limiting {
     }
 }
 
+type Setter = fn(Limits, u32) -> Limits;
+
 struct Numbers {
     per_second: Option<u32>,
     per_minute: Option<u32>,
@@ -137,7 +142,7 @@ struct Numbers {
 impl Numbers {
     fn limits(&self, burst: Option<u32>) -> Limits {
         let mut limits = Limits::default();
-        let setters: [(Option<u32>, fn(Limits, u32) -> Limits); 5] = [
+        let setters: [(Option<u32>, Setter); 5] = [
             (self.per_second, Limits::per_second),
             (self.per_minute, Limits::per_minute),
             (self.per_day, Limits::per_day),
