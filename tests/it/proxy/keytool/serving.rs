@@ -317,7 +317,7 @@ async fn a_running_proxy_tells_models_apart_as_soon_as_a_key_names_some() {
     };
     assert_eq!((chat("o3").await, chat("gpt-4o").await), (200, 200));
     tool.import(&format!("{TWO} label=two models=o3")).await;
-    tool.says(&format!("disable {}", tool.id("one").await)).await;
+    tool.says(&format!("remove {}", tool.id("one").await)).await;
     provider.seen();
     let asked = async { while chat("o3").await != 200 || chat("gpt-4o").await != 404 {} };
     tokio::time::timeout(SOON, asked).await.expect("it does not tell models apart");
