@@ -42,7 +42,7 @@
 //!
 //! ```text
 //! request ─ origin? ─ strip ─▶ inspect ─▶ demand ─ pool.checkout(demand, tried, now) ─▶ lease
-//!         ─ lease.origin ─ slot.put ─▶ inner.call ─▶ head ─ peek (bounded) ─ classify ─▶ verdict ─ lease.settle ─▶ health
+//!         ─ lease.origin ─ rewrite ─ slot.put ─▶ inner.call ─▶ head ─ peek (bounded) ─ classify ─▶ verdict ─ lease.settle ─▶ health
 //!         ─ fail over? ─▶ back to checkout with `tried`   |   else commit the answer
 //! body ─▶ scrub ─▶ last byte, error or drop ─▶ lease ends
 //! ```

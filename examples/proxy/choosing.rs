@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
+use jiff::civil::Time;
 use key_commune::demand::Routing;
 use key_commune::pool::{Builder, KeyPool};
 use key_commune::preset;
@@ -23,6 +24,17 @@ pub(crate) struct Choosing {
     /// Do as a predecessor did: its strategy, and how long a key rests after which failure
     #[arg(long, help_heading = HEADING, value_name = "NAME", value_enum)]
     preset: Option<Preset>,
+    /// Forget strikes, and end the rests that come of them, every day at this time UTC, such as 08:00: for providers whose limits
+    /// begin anew then. A rest whose end the provider has named goes on
+    #[arg(long, help_heading = HEADING, value_name = "HH:MM", value_parser = time_of_day)]
+    daily_reset: Option<Time>,
+    /// Hold a key that was throttled to the pace that this has shown, and lead it slowly beyond: few requests are
+    /// spent on finding out limits that nobody has told
+    #[arg(long, help_heading = HEADING, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    learn_pace: bool,
+    /// Ask no key for more than good answers say is left of its limits
+    #[arg(long, help_heading = HEADING, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub(crate) heed_limits: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,6 +92,7 @@ impl Choosing {
             Some(Preset::ApiKeyLb) => preset::api_key_lb(row),
             Some(Preset::Rotator) => preset::rotator(row),
         };
+        let builder = self.daily_reset.into_iter().fold(builder.learn_pace(self.learn_pace), reset);
         match self.strategy {
             None => builder,
             Some(Strategy::TwoChoices) => builder.select(TwoChoices),
@@ -113,8 +126,17 @@ impl fmt::Display for Choosing {
             (Some(strategy), None) => f.write_str(&name(&strategy)),
             (None, Some(preset)) => write!(f, "that of the preset {}", name(&preset)),
             (Some(strategy), Some(preset)) => write!(f, "{}; else the preset {}", name(&strategy), name(&preset)),
-        }
+        }?;
+        self.daily_reset.iter().try_for_each(|time| write!(f, "; a new day at {time} UTC"))
     }
+}
+
+fn time_of_day(text: &str) -> Result<Time, &'static str> {
+    text.parse().map_err(|_| "a time of day is needed, such as 08:00")
+}
+
+fn reset(builder: Builder, time: Time) -> Builder {
+    builder.daily_reset(time.duration_since(Time::midnight()).unsigned_abs())
 }
 
 /// As it is given.

@@ -59,7 +59,7 @@ impl Settings {
         let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
         // What nobody keeps, or limits, need not be counted.
         let counts = keeping.is_some() || options.limiting.counts_tokens();
-        let layer = settings.layer.usage(counts).follow_responses(follows);
+        let layer = settings.layer.usage(counts).follow_responses(follows).heed_limits(options.choosing.heed_limits);
         settings.layer = options.content.apply(layer, rules, finder);
         let told = keeping.is_some() || mode == Mode::Commune;
         settings.proxies = told.then(|| options.trusted_proxy.iter().copied().collect());

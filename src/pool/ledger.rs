@@ -15,7 +15,9 @@ use super::changes::Changes;
 use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
+use super::pace::Paces;
 use super::refills::Refills;
+use super::renewal::Renewal;
 use super::roster::Roster;
 use super::scopes::Scopes;
 use super::signals::Signals;
@@ -47,6 +49,8 @@ pub(crate) struct Ledger {
     pub(super) scopes: Scopes,
     pub(super) capacity: Arc<Capacity>,
     pub(super) refills: Refills,
+    pub(super) renewal: Option<Renewal>,
+    pub(super) paces: Paces,
     pub(super) next_lane: LaneId,
     step: Step,
 }
@@ -76,6 +80,8 @@ impl Ledger {
             scopes: Scopes::default(),
             capacity,
             refills: Refills::default(),
+            renewal: None,
+            paces: Paces::default(),
             next_lane: 0,
             step: 0,
         }
@@ -249,6 +255,7 @@ impl Ledger {
         self.forget_scopes(place, cell.group);
         self.tell_due(Spot::Key(place));
         self.refills.remove(place);
+        self.paces.forget(place);
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
         Some(cell)

@@ -157,8 +157,8 @@ impl KeyCommuneLayer {
     /// Remembers which key gave which response, so that requests that follow one
     /// ([`Demand::previous_response`](crate::demand::Demand::previous_response)) are served with the key that knows it. Read
     /// for that is the beginning of good answers to `POST …/responses`, as they pass; up to
-    /// [`max_responses`](crate::pool::Builder::max_responses) are remembered, and none in a commune. Default: off; it costs an
-    /// allocation and a short lock, once per response.
+    /// [`max_responses`](crate::pool::Builder::max_responses) are remembered, and none in a commune. Default: off; it costs a
+    /// few allocations and a short lock, once per response.
     #[must_use]
     pub fn follow_responses(self, on: bool) -> Self {
         self.with(|settings| settings.follow_responses = on)

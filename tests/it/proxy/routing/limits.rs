@@ -88,6 +88,17 @@ async fn tokens_count_by_what_answers_have_used() {
     }
 }
 
+#[tokio::test]
+async fn what_an_answer_says_is_left_is_heeded_unless_that_is_switched_off() {
+    for (options, second) in [(&[][..], 429), (&["--heed-limits", "false"], 200)] {
+        let left = |_: &_| Reply::new(200, "{}").header("x-ratelimit-remaining-requests", "0");
+        let provider = Provider::acting(move |seen| left(seen).header("x-ratelimit-reset-requests", "50s"));
+        let openai = [&["--provider", "openai"], options].concat();
+        let proxy = serve(&provider, 1, &openai).await;
+        assert_eq!((chat(&proxy, "{}").await, chat(&proxy, "{}").await), (200, second), "{options:?}");
+    }
+}
+
 /// A provider that lets go of requests one by one.
 fn holding() -> (Provider, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
