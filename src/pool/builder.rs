@@ -200,6 +200,7 @@ impl Builder {
         let usual = if self.commune.is_some() { commune::MAX_KEYS } else { usize::MAX };
         let max_keys = self.max_keys.unwrap_or(usual);
         let capacity = Arc::new(Capacity::new(self.limits, &self.pool_limits));
+        let paced = capacity.limits_rates();
         let signals = Arc::new(Signals::new(self.strategy.latency_decay(), capacity.limits_anything()));
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
@@ -220,7 +221,7 @@ impl Builder {
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
             capacity,
-            learns_pace: self.learns_pace,
+            learns_pace: self.learns_pace && !paced,
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
             replica: self.replica,
@@ -228,6 +229,7 @@ impl Builder {
             strangers: Crowd::default(),
             affinity: Affinity::new(self.max_responses),
         }));
+        pool.0.signals.belong_to(&pool.0);
         pool.extend(self.keys)?;
         Ok(pool)
     }
