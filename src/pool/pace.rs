@@ -15,12 +15,19 @@ use super::member::Member;
 use super::refills::Source;
 use crate::clock::Timestamp;
 
-/// From so many requests on, what a key has served between two refusals is believed.
+/// From so many requests on, what a key has served between its first two refusals is believed.
 const FEWEST: u64 = 4;
+/// Later so many are wanted, or a minute, which is what most providers count by.
+const ENOUGH: u64 = 64;
+const MINUTE: Duration = Duration::from_secs(60);
+/// By how much a key is slowed down at a time: where it was asked less often than it might be, a refusal tells less.
+const BRAKE: f64 = 1.25;
 /// Faster than this by the pace that was learned, a key is held to none any more.
 const FREE: f64 = 4.0;
 /// A key that was served more slowly than so many times the rest that it was told has not been asked as often as it may be.
 const SLOW: f64 = 1.5;
+/// In so many requests the excess doubles, for a pace that is no guess.
+const KNOWN: f64 = 64.0;
 /// The slowest guess.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -30,10 +37,13 @@ pub(super) struct Paces(HashMap<u32, Pace>);
 /// What is known of one key.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// When it was refused last, how often it had been asked by then, and how often it has been refused since.
+    /// The refusal that is counted from: when it was, how often the key had been asked by then, and how often it has been
+    /// refused since.
     refused: Timestamp,
     asked: u64,
     refusals: u64,
+    /// How often it had been asked at the last one.
+    last: u64,
     /// How long it takes until it may be asked again, as was last seen.
     interval: Duration,
     /// By how much that is too slow, on purpose or not, and in how many requests as much is added again.
@@ -44,37 +54,37 @@ struct Pace {
 impl Pace {
     /// The first refusal: nothing is known but how often it was asked so far.
     fn guessed(interval: Duration, asked: u64, now: Timestamp) -> Self {
-        Self { refused: now, asked, refusals: 0, interval: interval.min(SECOND), excess: 0.25, doubling: 8.0 }
+        Self { excess: 0.25, doubling: 8.0, ..Self::seen(interval.min(SECOND), asked, now) }
     }
 
-    /// What a provider says about it.
-    fn told(interval: Duration, asked: u64, now: Timestamp) -> Self {
-        Self { refused: now, asked, refusals: 0, interval, excess: 0.002, doubling: 64.0 }
+    /// What has been seen.
+    fn seen(interval: Duration, asked: u64, now: Timestamp) -> Self {
+        Self { refused: now, asked, refusals: 0, last: asked, interval, excess: 0.002, doubling: KNOWN }
     }
 
     /// What another refusal tells that came with a rest of so long. Right after a pause a key may be refused though it has
     /// hardly been asked: then the rest tells more.
     fn refused(&mut self, asked: u64, rest: Duration, now: Timestamp) {
-        let served = self.served(asked);
-        if served < FEWEST {
-            // Too few to learn from: it goes on to count.
+        let served = asked.saturating_sub(self.asked).saturating_sub(self.refusals);
+        let (guessed, span) = (self.doubling < KNOWN, now - self.refused);
+        self.last = asked;
+        if served < FEWEST || !(guessed || served >= ENOUGH || span >= MINUTE) {
+            // Too little to learn from: it goes on to count.
             return;
         }
-        let seen = (now - self.refused).div_f64(served as f64);
+        let seen = span.div_f64(served as f64);
         let slow = !rest.is_zero() && seen > rest.mul_f64(SLOW);
-        let interval = if slow { rest } else { seen };
+        let slowest = if guessed { Duration::MAX } else { self.interval.mul_f64(BRAKE) };
+        let interval = if slow { rest } else { seen }.min(slowest);
         // It is wrong by about half a request.
         let excess = (0.5 / served as f64).max(0.002);
-        *self = Self { excess, ..Self::told(interval, asked, now) };
-    }
-
-    fn served(&self, asked: u64) -> u64 {
-        asked.saturating_sub(self.asked).saturating_sub(self.refusals)
+        *self = Self { excess, ..Self::seen(interval, asked, now) };
     }
 
     /// The time until the next request, `None` if there is no limit any more that is worth keeping.
     fn interval(&self, asked: u64) -> Option<Duration> {
-        let haste = 1.0 + self.excess * (self.served(asked) as f64 / self.doubling).exp2();
+        let since = asked.saturating_sub(self.last) as f64;
+        let haste = 1.0 + self.excess * (since / self.doubling).exp2();
         (haste < FREE).then(|| self.interval.div_f64(haste))
     }
 }
@@ -104,16 +114,6 @@ impl Ledger {
             pace.refused(asked, rest, now);
         }
         member.word.set_paced(true);
-    }
-
-    /// The provider says how often a key may be asked that has nothing left for now. Answers whether that is news.
-    pub(super) fn hear_pace(&mut self, member: &Member, interval: Duration, now: Timestamp) -> bool {
-        if member.word.is_paced() {
-            return false;
-        }
-        self.paces.0.insert(member.place, Pace::told(interval, member.uses(), now));
-        member.word.set_paced(true);
-        true
     }
 
     /// A key that is held to a pace has been asked: not again before it is time.
