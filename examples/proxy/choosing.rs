@@ -29,9 +29,9 @@ pub(crate) struct Choosing {
     #[arg(long, help_heading = HEADING, value_name = "HH:MM", value_parser = time_of_day)]
     daily_reset: Option<Time>,
     /// Hold a key that was throttled to the pace that this has shown, and lead it slowly beyond: few requests are
-    /// spent on finding out limits that nobody has told
-    #[arg(long, help_heading = HEADING, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
-    learn_pace: bool,
+    /// spent on finding out limits that nobody has told. Default: true, or that of --preset
+    #[arg(long, help_heading = HEADING, value_name = "BOOL", action = ArgAction::Set)]
+    learn_pace: Option<bool>,
     /// Ask no key for more than good answers say is left of its limits
     #[arg(long, help_heading = HEADING, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub(crate) heed_limits: bool,
@@ -92,7 +92,8 @@ impl Choosing {
             Some(Preset::ApiKeyLb) => preset::api_key_lb(row),
             Some(Preset::Rotator) => preset::rotator(row),
         };
-        let builder = self.daily_reset.into_iter().fold(builder.learn_pace(self.learn_pace), reset);
+        let builder = self.daily_reset.into_iter().fold(builder, reset);
+        let builder = self.learn_pace.into_iter().fold(builder, Builder::learn_pace);
         match self.strategy {
             None => builder,
             Some(Strategy::TwoChoices) => builder.select(TwoChoices),
