@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::key::Key;
 use super::latency::Latency;
 use super::limiter::Limiter;
+use super::served::Served;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::today::Today;
@@ -59,6 +60,8 @@ pub(crate) struct Member {
     pub(super) latency: Latency,
     /// What it has been asked for, where that is limited.
     pub(super) limiter: Option<Box<Limiter>>,
+    /// What it has served of each model, where the strategy asks.
+    pub(super) served: Option<Box<Served>>,
 }
 
 /// The place of a key that is no member.
@@ -88,6 +91,7 @@ impl Member {
             client: AtomicU64::new(past.last_client.map_or(0, |(_, client)| client.to_bits())),
             latency: Latency::default(),
             limiter: shared.capacity.limiter(),
+            served: shared.signals.counts_models.then(Box::default),
         }
     }
 
@@ -213,6 +217,12 @@ impl Member {
     pub(super) fn load(&self, now: Timestamp) -> Load {
         let (in_flight, uses) = self.word.counts();
         Load::new(self.late(now), in_flight, uses)
+    }
+
+    /// The same, but for what it has served of a model today.
+    pub(super) fn load_for(&self, model: Option<&str>, now: Timestamp) -> Load {
+        let uses = self.served.as_ref().map_or(0, |served| served.of(model, now));
+        Load { uses, ..self.load(now) }
     }
 
     /// How often it was throttled of late: the count halves with every span of about nine minutes.

@@ -33,6 +33,7 @@ mod records;
 mod refills;
 mod roster;
 mod scopes;
+mod served;
 mod shared;
 mod signals;
 mod snapshot;

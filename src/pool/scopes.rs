@@ -162,7 +162,9 @@ impl Ledger {
             let judge = Judge { counts: !lease.is_foreign(), ..self.judge(now, draw) };
             let after = before.judged(&heard, lease.step, &judge);
             self.install_at(spot, after, now);
-            self.lock_out(spot, now);
+            if struck == Some(spot) {
+                self.lock_out(spot, now);
+            }
         }
     }
 
