@@ -171,6 +171,21 @@ impl Health {
         Self { state: State::Resting, until, changed: next, rested: next, reason, suspected: false, ..self }
     }
 
+    /// A new day: strikes are forgotten, and so is a rest that comes of them. One whose end the provider has named goes on, as
+    /// does what an operator or a tripwire has done.
+    #[must_use]
+    pub fn renewed(self, next: Step) -> Self {
+        match (self.state, self.reason) {
+            (State::Active | State::Resting | State::Probing, Some(Reason::Outcome(_))) => {
+                Self { retirements: self.retirements, ..Self::cleared(next) }
+            }
+            (State::Active | State::Resting | State::Probing, Some(Reason::Hinted(_))) => {
+                Self { throttles: 0, rejections: 0, ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// A clean slate.
     #[must_use]
     pub fn cleared(next: Step) -> Self {

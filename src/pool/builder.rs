@@ -1,5 +1,6 @@
 use std::hash::RandomState;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -10,6 +11,7 @@ use super::commune::{self, Allowed, Commune};
 use super::ledger::Ledger;
 use super::limits::Limits;
 use super::random::Random;
+use super::renewal::Renewal;
 use super::roster::Roster;
 use super::shared::{Shared, Strategy};
 use super::signals::Signals;
@@ -55,6 +57,7 @@ pub struct Builder {
     replica: Replica,
     limits: Limits,
     pool_limits: Limits,
+    daily_reset: Option<Duration>,
 }
 
 impl Builder {
@@ -74,6 +77,7 @@ impl Builder {
             replica: Replica::default(),
             limits: Limits::default(),
             pool_limits: Limits::default(),
+            daily_reset: None,
         }
     }
 
@@ -135,6 +139,13 @@ impl Builder {
         self
     }
 
+    /// Forgets strikes, and ends the rests that come of them, every day at this time after midnight UTC: for providers whose
+    /// limits begin anew then. A rest whose end the provider has named goes on. Default: never; a success clears strikes.
+    pub fn daily_reset(mut self, time: Duration) -> Self {
+        self.daily_reset = Some(time);
+        self
+    }
+
     /// The number that this process counts under where several share a store: each needs one of its own, the same after
     /// every start. Default: 0.
     pub fn replica(mut self, replica: Replica) -> Self {
@@ -183,8 +194,10 @@ impl Builder {
         let signals = Arc::new(Signals::new(decay, counts_models, capacity.limits_anything()));
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
-        let ledger =
+        let mut ledger =
             Ledger::new(Arc::clone(&roster), Arc::clone(&signals), self.penalties, queue, Arc::clone(&capacity));
+        ledger.renewal = self.daily_reset.map(|time| Renewal::new(time, self.clock.now()));
+        ledger.tell_refill();
         let pool = KeyPool(Arc::new(Shared {
             slot: self.provider.credential_slot(),
             origin: self.provider.origin()?,

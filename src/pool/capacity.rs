@@ -15,6 +15,7 @@ use super::limiter::Limiter;
 use super::limits::Limits;
 use super::member::Member;
 use super::refills::Source;
+use super::renewal::Renewal;
 use super::shared::Shared;
 use super::wish::{Asked, Wish};
 use super::word::Full;
@@ -238,7 +239,7 @@ impl Ledger {
         let Some(cell) = self.cell(place) else { return };
         cell.member.word.set_full(Full::Spent, true);
         self.refills.put(place, ready, source);
-        self.signals.set_next_refill(self.refills.first());
+        self.tell_refill();
         self.roster.mark(place, false);
     }
 
@@ -251,12 +252,19 @@ impl Ledger {
         }
     }
 
-    /// Opens the members that can be asked again by now.
+    /// Opens the members that can be asked again by now, and begins a new day if it is time.
     pub(super) fn refill_due(&mut self, now: Timestamp) {
+        self.renew(now);
         while let Some(place) = self.refills.pop_due(now) {
             self.refill(place, now);
         }
-        self.signals.set_next_refill(self.refills.first());
+        self.tell_refill();
+    }
+
+    /// Tells those who read without the lock when there is something to be done again.
+    pub(super) fn tell_refill(&self) {
+        let day = self.renewal.as_ref().map_or(Timestamp::MAX, Renewal::next);
+        self.signals.set_next_refill(self.refills.first().min(day));
     }
 
     /// Opens a member that is not on the list any more, or puts it back there.
@@ -269,7 +277,7 @@ impl Ledger {
             member.word.set_full(Full::Spent, false);
             self.reopen(place, now);
         }
-        self.signals.set_next_refill(self.refills.first());
+        self.tell_refill();
     }
 
     /// A member has room again. It is for those who wait first.

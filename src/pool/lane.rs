@@ -206,6 +206,11 @@ impl Lanes {
         self.all().find(|lane| lane.id == id)
     }
 
+    /// The model of a lane.
+    pub(super) fn name_of(&self, id: LaneId) -> Option<&str> {
+        self.named.iter().find(|(_, lane)| lane.id == id).map(|(name, _)| &**name)
+    }
+
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.others.iter().chain(self.named.values())
     }

@@ -16,6 +16,7 @@ use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
 use super::refills::Refills;
+use super::renewal::Renewal;
 use super::roster::Roster;
 use super::scopes::Scopes;
 use super::signals::Signals;
@@ -47,6 +48,7 @@ pub(crate) struct Ledger {
     pub(super) scopes: Scopes,
     pub(super) capacity: Arc<Capacity>,
     pub(super) refills: Refills,
+    pub(super) renewal: Option<Renewal>,
     pub(super) next_lane: LaneId,
     step: Step,
 }
@@ -76,6 +78,7 @@ impl Ledger {
             scopes: Scopes::default(),
             capacity,
             refills: Refills::default(),
+            renewal: None,
             next_lane: 0,
             step: 0,
         }

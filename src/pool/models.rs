@@ -10,7 +10,7 @@ use loom::thread;
 
 use super::signals::{Signals, Telling};
 use super::word::{Standing, Word};
-use super::{Exhausted, Key, KeyPool, Lease, Snapshot, Tried};
+use super::{Exhausted, Key, KeyPool, Lease, Limits, Snapshot, Tried};
 use crate::clock::Timestamp;
 use crate::demand::Demand;
 use crate::health::{Penalties, State};
@@ -30,9 +30,14 @@ fn model(run: impl Fn() + Sync + Send + 'static) {
 
 /// A pool in which nothing is left to chance, at a moment that does not pass.
 fn pool(keys: usize) -> KeyPool {
+    limited(keys, Limits::default())
+}
+
+fn limited(keys: usize, limits: Limits) -> KeyPool {
     let key = |number| Key::new(format!("sk-model-{number}")).unwrap();
     let builder = KeyPool::builder(Provider::OPENAI).keys((0..keys).map(key)).select(FillFirst);
     builder
+        .limits(limits)
         .penalties(Penalties::default().jitter(false))
         .pepper(Pepper::new([7; 32]))
         .seed(7)
@@ -84,7 +89,7 @@ fn at_rest(pool: &KeyPool) -> Snapshot {
 #[test]
 fn who_sees_a_step_sees_the_word_that_it_came_with() {
     model(|| {
-        let shared = Arc::new((Word::new(Standing::Clean), Signals::new(None)));
+        let shared = Arc::new((Word::new(Standing::Clean), Signals::new(None, false)));
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -106,16 +111,16 @@ fn a_closed_word_lets_nobody_in_and_counts_nobody() {
         let lets_in = |word: &Arc<Word>| {
             let word = Arc::clone(word);
             thread::spawn(move || {
-                let first = word.enter();
-                let second = word.enter();
+                let first = word.enter().is_some();
+                let second = word.enter().is_some();
                 assert!(first || !second, "let in after it was closed");
-                (0..u8::from(first) + u8::from(second)).for_each(|_| word.leave());
+                (0..u8::from(first) + u8::from(second)).for_each(|_| assert!(!word.leave()));
             })
         };
         let threads = [lets_in(&word), lets_in(&word)];
         word.set(Standing::Closed);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(!word.enter());
+        assert!(word.enter().is_none());
         assert_eq!(word.counts().0, 0);
     });
 }
@@ -160,7 +165,7 @@ fn requests_that_fail_at_once_are_one_strike() {
 #[test]
 fn no_success_is_overlooked() {
     model(|| {
-        let signals = Arc::new(Signals::new(None));
+        let signals = Arc::new(Signals::new(None, false));
         assert!(!signals.watch());
         let other = Arc::clone(&signals);
         let thread = thread::spawn(move || assert_eq!(other.succeeded(), Telling::Done));
@@ -284,6 +289,55 @@ fn all_who_wait_get_a_key_that_opens() {
         drop(probe);
         waits.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(served.load(Std::Relaxed), 2);
+        at_rest(&pool);
+    });
+}
+
+// Room.
+
+/// However many come at once, a key serves no more than it may, and all of its room is found again (I24).
+#[test]
+fn no_more_are_let_in_than_there_is_room_for() {
+    model(|| {
+        let pool = limited(1, Limits::default().concurrent(1));
+        let other = pool.clone();
+        let thread = thread::spawn(move || checkout(&other));
+        let leases = [checkout(&pool), thread.join().unwrap()];
+        assert!(leases.iter().flatten().count() <= 1);
+        drop(leases);
+        assert!(checkout(&pool).is_ok(), "the room is there again");
+        at_rest(&pool);
+    });
+}
+
+/// A request looks for room while the only other one ends: it sees the room, or it is handed over (I14).
+#[test]
+fn room_that_is_given_back_is_seen_or_handed_over() {
+    model(|| {
+        let pool = limited(1, Limits::default().concurrent(1));
+        let mut held = checkout(&pool).unwrap();
+        let other = pool.clone();
+        let thread = thread::spawn(move || drop(obtain(&other)));
+        settle(&mut held, Outcome::Accepted);
+        drop(held);
+        thread.join().unwrap();
+        at_rest(&pool);
+    });
+}
+
+/// The same for room that is counted by model, or for the pool as a whole.
+#[test]
+fn room_for_a_model_is_seen_or_handed_over() {
+    model(|| {
+        let pool = limited(1, Limits::default().concurrent_per_model(1));
+        let demand = Demand::default().model("m");
+        let ask = |pool: &KeyPool| pool.checkout(&demand, &mut Tried::default(), NOW);
+        let held = ask(&pool).unwrap();
+        let thread = thread::spawn(move || drop(held));
+        let lease = ask(&pool).or_else(|_| block_on(pool.wait(&demand, &Tried::default(), Timestamp::MAX)));
+        assert!(lease.is_ok());
+        thread.join().unwrap();
+        drop(lease);
         at_rest(&pool);
     });
 }

@@ -5,9 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::cell::Cell;
 use super::lane::{Lane, LaneId};
 use super::lease::Lease;
 use super::ledger::{Ledger, standing};
+use super::snapshot::Rest;
 use super::spot::Spot;
 use super::word::Standing;
 use crate::clock::Timestamp;
@@ -58,6 +60,12 @@ impl Scopes {
     /// How each key that has something with a model is doing for it.
     pub(super) fn pairs_of(&self, lane: LaneId) -> impl Iterator<Item = (u32, Health)> {
         self.pairs.iter().filter(move |((_, other), _)| *other == lane).map(|(&(place, _), &health)| (place, health))
+    }
+
+    /// Everything that has a health of its own besides keys.
+    pub(super) fn spots(&self) -> impl Iterator<Item = Spot> {
+        let pairs = self.pairs.keys().map(|&(place, lane)| Spot::Pair(place, lane));
+        pairs.chain(self.groups.keys().copied().map(Spot::Group)).chain([Spot::Pool])
     }
 
     /// How a key is doing for the models that it has something with.
@@ -197,6 +205,15 @@ impl Ledger {
             Spot::Group(number) => self.scopes.group(number),
             Spot::Pool => Some(self.scopes.pool()),
         }
+    }
+
+    /// What rests of a member besides itself: its account first.
+    pub(super) fn rests_of(&self, cell: &Cell) -> Vec<Rest> {
+        let lanes = self.roster.lanes.load();
+        let group = cell.group.and_then(|number| Rest::of(Scope::Group, None, self.scopes.group(number)?));
+        let pairs = self.scopes.pairs_at(cell.member.place);
+        let pairs = pairs.filter_map(|(lane, health)| Rest::of(Scope::KeyModel, lanes.name_of(lane), health));
+        group.into_iter().chain(pairs).collect()
     }
 
     /// Puts a new health in place of the old one.

@@ -8,8 +8,9 @@ use super::cell::Cell;
 use super::ledger::Ledger;
 use super::usage::ModelUsage;
 use crate::clock::Timestamp;
-use crate::health::{Reason, State};
+use crate::health::{Health, Reason, State};
 use crate::origin::Origin;
+use crate::outcome::Scope;
 use crate::record::Traits;
 use crate::secret::KeyId;
 use crate::subnet::Subnet;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub outage: bool,
     /// Requests that wait for a key.
     pub waiting: usize,
+    /// Whether all keys rest, because the provider has refused our address or everybody.
+    pub rest: Option<Rest>,
     /// The members, in the order of their places.
     pub members: Vec<MemberSnapshot>,
 }
@@ -59,6 +62,10 @@ pub struct MemberSnapshot {
     pub throttles_today: u32,
     /// Rejections in a row.
     pub rejections: u32,
+    /// What rests besides the key itself: the key for some models, or its account.
+    pub rests: Vec<Rest>,
+    /// When it can be asked again, if it has been asked for all that its limits allow.
+    pub full_until: Option<Timestamp>,
     /// How often its answers have retired it, in a commune, where it comes back once it has proved itself.
     pub retirements: u32,
     /// Where the caller that it served last comes from, if the application says so.
@@ -74,6 +81,29 @@ pub struct MemberSnapshot {
     pub usage_today: Vec<ModelUsage>,
 }
 
+/// What rests that is more or less than a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Rest {
+    /// What kind of thing it is.
+    pub scope: Scope,
+    /// The model, if it is a key for one.
+    pub model: Option<String>,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// When it may be probed.
+    pub until: Timestamp,
+}
+
+impl Rest {
+    /// `None` if the thing does not rest.
+    pub(super) fn of(scope: Scope, model: Option<&str>, health: Health) -> Option<Self> {
+        let (reason, until) = (health.reason(), health.until());
+        let rests = !matches!(health.state(), State::Active | State::Retired);
+        rests.then(|| Self { scope, model: model.map(str::to_owned), reason, until })
+    }
+}
+
 impl Snapshot {
     pub(super) fn take(provider: &str, ledger: &Ledger, now: Timestamp) -> Self {
         Self {
@@ -81,7 +111,8 @@ impl Snapshot {
             at: now,
             outage: ledger.journal.is_outage(),
             waiting: ledger.queue.len(),
-            members: ledger.cells.iter().flatten().map(|cell| MemberSnapshot::take(cell, now)).collect(),
+            rest: Rest::of(Scope::Pool, None, ledger.scopes.pool()),
+            members: ledger.cells.iter().flatten().map(|cell| MemberSnapshot::take(ledger, cell, now)).collect(),
         }
     }
 
@@ -99,7 +130,7 @@ impl Snapshot {
 }
 
 impl MemberSnapshot {
-    fn take(cell: &Cell, now: Timestamp) -> Self {
+    fn take(ledger: &Ledger, cell: &Cell, now: Timestamp) -> Self {
         let (member, health) = (&cell.member, cell.health);
         let (throttles, rejections) = health.strikes();
         let (in_flight, _) = member.word.counts();
@@ -116,6 +147,8 @@ impl MemberSnapshot {
             throttles,
             throttles_today: member.throttles(now),
             rejections,
+            rests: ledger.rests_of(cell),
+            full_until: Some(ledger.refills.at(member.place)).filter(|&until| until > now),
             retirements: health.retirements(),
             last_client: member.client(),
             in_flight,
@@ -126,7 +159,13 @@ impl MemberSnapshot {
     }
 
     fn why(&self, now: Timestamp) -> String {
-        let reason = self.reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let reason = match (self.reason, &self.rests[..]) {
+            (Some(reason), _) => reason.to_string(),
+            (None, [Rest { scope: Scope::Group, reason: Some(reason), .. }, ..]) => format!("its account: {reason}"),
+            (None, [Rest { model: Some(model), reason: Some(reason), .. }]) => format!("for {model}: {reason}"),
+            (None, []) => String::new(),
+            (None, rests) => format!("for {} models", rests.len()),
+        };
         match self.until {
             Some(until) if until > now => format!("{reason}, {} s to go", (until - now).as_secs_f64().ceil()),
             Some(_) if self.state == State::Suspect => reason,

@@ -172,12 +172,10 @@ where
 
     /// No key serves the model: what the provider has said about that, or what we say.
     fn refuse_model(&mut self, settings: &Settings, now: Timestamp) -> Response<ResponseBody<R>> {
-        let model = self.demand.model_name().unwrap_or_default();
-        let refusal = Refusal::unknown_model(model);
-        match self.last.is_some() {
-            true => self.concede(settings, now),
-            false => refusal.response(settings.pool.provider()),
+        if self.last.is_some() {
+            return self.concede(settings, now);
         }
+        Refusal::unknown_model(self.demand.model_name().unwrap_or_default()).response(settings.pool.provider())
     }
 
     /// The caller's own key, in a commune and if it was not tried yet; else there is none left.

@@ -263,3 +263,31 @@ fn however_many_threads_ask_no_key_has_more_than_it_may() {
     let leases: Vec<_> = std::iter::from_fn(|| take(&pool, "").ok()).collect();
     assert_eq!(leases.len(), 6, "nobody is left outside after all that");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_of_which_an_answer_says_that_nothing_is_left_is_not_asked_before_there_is() {
+    use crate::support::{Upstream, client, fetch, ok, post};
+    let (builder, _) = builder(TWO);
+    let pool = builder.clock(tokio_clock()).build().unwrap();
+    let upstream = Upstream::in_turn(|call| {
+        let mut answer = ok();
+        if call == 0 {
+            for (name, value) in [("limit", "10"), ("remaining", "0"), ("reset", "60s")] {
+                let name: http::HeaderName = format!("x-ratelimit-{name}-requests").parse().unwrap();
+                answer.headers_mut().insert(name, http::HeaderValue::from_static(value));
+            }
+        }
+        answer
+    });
+    let client = client(&pool, &upstream);
+    fetch(&client, post("x")).await;
+    let spent = pool.snapshot().members.iter().position(|member| member.uses == 1).unwrap();
+    let uses = || pool.snapshot().members[spent].uses;
+    for _ in 0..10 {
+        fetch(&client, post("x")).await;
+    }
+    assert_eq!(uses(), 1, "ten a minute come back one by one");
+    tokio::time::advance(secs(6)).await;
+    fetch(&client, post("x")).await;
+    assert_eq!(uses(), 2);
+}

@@ -209,3 +209,47 @@ async fn i14_who_stands_behind_one_that_gave_up_is_still_served() {
     accept(&pool, lease.unwrap());
     assert_eq!(pool.snapshot().waiting, 0);
 }
+
+#[test]
+fn once_a_day_strikes_are_forgotten_and_the_providers_own_times_are_not() {
+    let (builder, clock) = builder(&[("", ""), ("", ""), ("", "a"), ("", "")]);
+    // The clock of the tests begins at 22:13:20.
+    let pool = builder.daily_reset(secs(3 * 3_600)).build().unwrap();
+    for model in ["a", "b"] {
+        settle_with(&pool, 0, model, &Verdict::new(Outcome::Throttled).scope(Scope::KeyModel));
+    }
+    settle_with(&pool, 1, "", &throttle(Scope::Key, 3_600));
+    clock.pass(secs(4 * 3_600));
+    settle_with(&pool, 0, "c", &Verdict::new(Outcome::Forbidden).scope(Scope::KeyModel));
+    settle_with(&pool, 1, "", &throttle(Scope::Key, 3_600));
+    settle_with(&pool, 2, "", &Verdict::new(Outcome::QuotaSpent).scope(Scope::Group));
+    settle_with(&pool, 3, "", &Verdict::new(Outcome::QuotaSpent));
+    assert!(take(&pool, "c").is_err());
+    clock.pass(secs(46 * 60 + 39));
+    assert!(take(&pool, "c").is_err());
+    clock.pass(secs(1));
+    let probes = |model| take(&pool, model).unwrap().is_probe();
+    assert!(!probes("c") && !probes("a"));
+    assert_eq!(states(&pool), [State::Active, State::Resting, State::Active, State::Active]);
+    assert_eq!(served_by(&pool, ""), [0, 2, 3]);
+    settle_with(&pool, 3, "", &Verdict::new(Outcome::QuotaSpent));
+    clock.pass(secs(86_400));
+    assert!(!probes(""));
+}
+
+#[test]
+fn what_rests_is_shown() {
+    let (pool, _) = pool(&[("", "a"), ("", "")]);
+    settle_with(&pool, 1, "gpt-4o", &throttle(Scope::KeyModel, 30));
+    settle_with(&pool, 0, "", &throttle(Scope::Group, 40));
+    settle_with(&pool, 1, "", &throttle(Scope::Pool, 50));
+    let snapshot = pool.snapshot();
+    assert_eq!(snapshot.rest.as_ref().map(|rest| rest.until), in_secs(&pool, 50));
+    let rests = |index: usize| {
+        snapshot.members[index].rests.iter().map(|rest| (rest.scope, rest.model.as_deref(), Some(rest.until)))
+    };
+    assert!(rests(0).eq([(Scope::Group, None, in_secs(&pool, 40))]));
+    assert!(rests(1).eq([(Scope::KeyModel, Some("gpt-4o"), in_secs(&pool, 30))]));
+    let table = snapshot.to_string();
+    assert!(table.contains("its account: throttled") && table.contains("for gpt-4o: throttled"), "{table}");
+}

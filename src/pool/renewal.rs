@@ -1,0 +1,58 @@
+//! Once a day strikes are forgotten, where a pool is told to: for providers whose limits begin anew at a set time.
+
+use std::time::Duration;
+
+use super::ledger::Ledger;
+use super::spot::Spot;
+use crate::clock::Timestamp;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// When the next day begins.
+#[derive(Debug)]
+pub(super) struct Renewal {
+    time: Duration,
+    next: Timestamp,
+}
+
+impl Renewal {
+    /// Every day at this time, UTC, after `now`.
+    pub(super) fn new(time: Duration, now: Timestamp) -> Self {
+        let time = Duration::from_nanos((time.as_nanos() % DAY.as_nanos()) as u64);
+        Self { time, next: next(time, now) }
+    }
+
+    pub(super) fn next(&self) -> Timestamp {
+        self.next
+    }
+
+    /// Whether a day has begun, of which everybody knows from now on.
+    fn begins(&mut self, now: Timestamp) -> bool {
+        let begins = now >= self.next;
+        if begins {
+            self.next = next(self.time, now);
+        }
+        begins
+    }
+}
+
+fn next(time: Duration, now: Timestamp) -> Timestamp {
+    let today = Timestamp::from_unix(DAY * now.day() + time);
+    if today > now { today } else { today + DAY }
+}
+
+impl Ledger {
+    /// Begins a day, if it is time.
+    pub(super) fn renew(&mut self, now: Timestamp) {
+        if !self.renewal.as_mut().is_some_and(|renewal| renewal.begins(now)) {
+            return;
+        }
+        let keys = self.cells.iter().flatten().map(|cell| Spot::Key(cell.member.place));
+        let spots: Vec<Spot> = keys.chain(self.scopes.spots()).collect();
+        for spot in spots {
+            if let Some(health) = self.health_at(spot) {
+                self.install_at(spot, health.renewed(self.next_step()), now);
+            }
+        }
+    }
+}
