@@ -19,6 +19,7 @@ use crate::rate::Rate;
 use crate::select::{FillFirst, LeastServed, NextTwo, RoundRobin, Sticky};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Key Commune: a commune of at most 200 keys, each presented once in two seconds. 401 blocks for a day, the third in a
@@ -144,7 +145,7 @@ pub fn rotator(provider: Provider) -> Builder {
         .hints_strike(false)
         .hint_cap(DAY);
     let limits = Limits::default().concurrent_per_model(1);
-    KeyPool::builder(provider).select(LeastServed).limits(limits).penalties(penalties)
+    KeyPool::builder(provider).select(LeastServed).limits(limits).penalties(penalties).daily_reset(3 * HOUR)
 }
 
 /// No outcome costs a key anything, and nothing is left to chance.
