@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod attacks;
+mod capacity;
 mod classify;
 #[cfg(all(feature = "hyper-client", feature = "reqwest", feature = "reqwest-middleware"))]
 mod clients;
