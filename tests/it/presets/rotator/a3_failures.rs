@@ -11,6 +11,9 @@ use tower::Layer;
 use super::super::{bad, chat, hinted_for, pool};
 use crate::support::{Got, Stepped, Upstream, answer, fetch, key, revoked, secs, throttled};
 
+/// What a provider says.
+type Said = fn() -> Response<Stepped>;
+
 async fn ask(pool: &KeyPool, upstream: &Upstream) -> Got {
     let client = KeyCommuneLayer::new(pool.clone()).inspect(Routing::new()).layer(upstream.clone());
     fetch(&client, chat("m")).await
@@ -48,7 +51,7 @@ async fn a3_1_i23_it_is_repeated_if_that_is_switched_on_and_with_another_key() {
 
 #[tokio::test(start_paused = true)]
 async fn a3_3_a_refused_key_cools_and_the_next_one_is_asked_at_once() {
-    let refusals: [fn() -> Response<Stepped>; 4] = [revoked, throttled, || hinted_for("3600"), || answer(402, &[], "")];
+    let refusals: [Said; 4] = [revoked, throttled, || hinted_for("3600"), || answer(402, &[], "")];
     for said in refusals {
         let (pool, upstream) = (pool(preset::rotator, 3), bad(2, said));
         let begun = tokio::time::Instant::now();
@@ -72,7 +75,7 @@ async fn a3_3_i4_a_callers_mistake_comes_back_as_it_is_and_costs_the_key_nothing
 #[tokio::test(start_paused = true)]
 async fn a3_4_the_last_failure_is_told_with_its_model_and_its_reason() {
     let pool = pool(preset::rotator, 1);
-    let failures: [(fn() -> Response<Stepped>, _); 3] = [
+    let failures: [(Said, _); 3] = [
         (|| hinted_for("7"), Reason::Hinted(Outcome::Throttled)),
         (throttled, Reason::Outcome(Outcome::Throttled)),
         (|| answer(402, &[], ""), Reason::Outcome(Outcome::QuotaSpent)),
