@@ -58,6 +58,7 @@ pub struct Builder {
     limits: Limits,
     pool_limits: Limits,
     daily_reset: Option<Duration>,
+    learns_pace: bool,
 }
 
 impl Builder {
@@ -78,6 +79,7 @@ impl Builder {
             limits: Limits::default(),
             pool_limits: Limits::default(),
             daily_reset: None,
+            learns_pace: true,
         }
     }
 
@@ -136,6 +138,14 @@ impl Builder {
     /// nothing is limited.
     pub fn pool_limits(mut self, limits: Limits) -> Self {
         self.pool_limits = limits;
+        self
+    }
+
+    /// Whether a key that was throttled is held to the pace that this has shown, and slowly led beyond it: for limits that
+    /// nobody has [told](Self::limits), so that few calls are spent on finding out. Requests beyond it go with other keys, or
+    /// wait. A key that was not throttled, or has served few requests in between, is held to none. Default: yes.
+    pub fn learn_pace(mut self, learn: bool) -> Self {
+        self.learns_pace = learn;
         self
     }
 
@@ -211,6 +221,7 @@ impl Builder {
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
             capacity,
+            learns_pace: self.learns_pace,
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
             replica: self.replica,

@@ -137,7 +137,14 @@ impl Shared {
     pub(super) fn let_in(&self, member: &Arc<Member>, in_flight: u32, wish: &Wish, now: Timestamp) -> bool {
         let capacity = &self.capacity;
         match capacity.take(member, in_flight, wish.tokens, now) {
-            Ok(ready) if ready <= now && !capacity.tells_models_apart() && !capacity.is_crowded(in_flight) => true,
+            Ok(ready)
+                if ready <= now
+                    && !capacity.tells_models_apart()
+                    && !capacity.is_crowded(in_flight)
+                    && !member.word.is_paced() =>
+            {
+                true
+            }
             taken => self.with(|ledger| ledger.note_entry(member, taken, wish, now)),
         }
     }
@@ -206,6 +213,9 @@ impl Ledger {
         }
         let (Ok(ready) | Err(ready)) = taken;
         self.close_if_full(member, ready, now);
+        if fits && member.word.is_paced() {
+            self.keep_pace(member, now);
+        }
         fits
     }
 
@@ -291,7 +301,7 @@ impl Ledger {
     /// Counts a request in under the lock, if the member has room for it.
     pub(super) fn enter(&mut self, member: &Arc<Member>, wish: &Wish, now: Timestamp) -> bool {
         let in_flight = member.word.admit();
-        if !self.signals.is_limited {
+        if !self.signals.is_limited && !member.word.is_paced() {
             return true;
         }
         let taken = self.capacity.take(member, in_flight, wish.tokens, now);
@@ -324,8 +334,12 @@ impl Ledger {
 
     /// How long those who wait take until it is the next one's turn.
     pub(super) fn time_for_queue(&self, lane: Option<&Lane>, tokens: u64) -> Duration {
-        let members = lane.map_or(self.ids.len(), |lane| lane.count).saturating_sub(self.resting()).max(1);
-        let seconds = self.queue.count() as f64 / self.capacity.per_second(members, tokens);
+        let members = lane.map_or(self.ids.len(), |lane| lane.count);
+        let told = self.capacity.per_second(members.saturating_sub(self.resting()).max(1), tokens);
+        let (learned, paced) = self.paces.per_second();
+        // Keys that are held to no pace serve any number.
+        let learned = if paced >= members { learned } else { f64::INFINITY };
+        let seconds = self.queue.count() as f64 / told.min(learned);
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
     }
 

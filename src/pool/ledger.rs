@@ -15,6 +15,7 @@ use super::changes::Changes;
 use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
+use super::pace::Paces;
 use super::refills::Refills;
 use super::renewal::Renewal;
 use super::roster::Roster;
@@ -49,6 +50,7 @@ pub(crate) struct Ledger {
     pub(super) capacity: Arc<Capacity>,
     pub(super) refills: Refills,
     pub(super) renewal: Option<Renewal>,
+    pub(super) paces: Paces,
     pub(super) next_lane: LaneId,
     step: Step,
 }
@@ -79,6 +81,7 @@ impl Ledger {
             capacity,
             refills: Refills::default(),
             renewal: None,
+            paces: Paces::default(),
             next_lane: 0,
             step: 0,
         }
@@ -252,6 +255,7 @@ impl Ledger {
         self.forget_scopes(place, cell.group);
         self.tell_due(Spot::Key(place));
         self.refills.remove(place);
+        self.paces.forget(place);
         self.ids.remove(&cell.member.id);
         self.free.insert(place);
         Some(cell)

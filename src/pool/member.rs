@@ -157,6 +157,12 @@ impl Member {
         Subnet::from_bits(self.client.load(Ordering::Relaxed))
     }
 
+    /// Calls that have ended well, or are under way, since its process began.
+    pub(super) fn served(&self) -> u64 {
+        let (_, uses) = self.word.counts();
+        self.counters.read(self.uses_here(uses), 0).successes
+    }
+
     /// Requests that it has served, or serves, since it joined.
     pub(super) fn uses(&self) -> u64 {
         self.counters.before().saturating_add(self.uses_here(self.word.counts().1))

@@ -28,6 +28,7 @@ mod member;
 mod models;
 mod openings;
 mod outage;
+mod pace;
 mod random;
 mod records;
 mod refills;

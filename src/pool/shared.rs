@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(super) random: Random,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) capacity: Arc<Capacity>,
+    /// Whether keys are held to the pace that refusals have shown.
+    pub(super) learns_pace: bool,
     pub(super) max_keys: usize,
     pub(super) commune: Option<Commune>,
     pub(super) allowed: Allowed,
@@ -210,8 +212,8 @@ impl Shared {
             }
             // In this order: see the module of `Word`.
             let step = self.signals.step();
-            if let Some(in_flight) = member.word.enter()
-                && (!self.signals.is_limited || self.let_in(member, in_flight, &Wish::of(demand), now))
+            if let Some((in_flight, paced)) = member.word.enter()
+                && (!(self.signals.is_limited || paced) || self.let_in(member, in_flight, &Wish::of(demand), now))
             {
                 tried.note(place, false);
                 member.note_use(&self.signals, now);
@@ -352,6 +354,9 @@ impl Shared {
             self.journal(ledger, lease, verdict, failure);
         }
         ledger.install(lease.member.place, after, now);
+        if self.learns_pace && is_key && heard.outcome == Outcome::Throttled && after.changed() != before.changed() {
+            ledger.learn_pace(&lease.member, now);
+        }
         let foreign = self.commune.is_some() && lease.is_foreign() && heard.fault() == Some(Fault::Key);
         (foreign && after != before).then(|| Accusation::new(lease.member.place, before, after))
     }

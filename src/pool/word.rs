@@ -2,8 +2,8 @@
 //! how many it has served.
 //!
 //! Taking a member is one addition, undone if the word says that it is closed. From below: 24 bits count the requests in
-//! flight, four tell whether it may be taken and are written only under the pool's lock, 36 bits count uses and turn over
-//! unheeded.
+//! flight, five tell whether and how it may be taken and are written only under the pool's lock, 35 bits count uses and turn
+//! over unheeded.
 //!
 //! All of it is `Relaxed`. The word hands no other memory over: a member's other parts never change or are atomic
 //! themselves. And the one order that counts is that of the pool's step. A lease reads the step (`Acquire`), then enters;
@@ -18,9 +18,10 @@ const STRUCK: u64 = 1 << 25;
 const STANDING: u64 = CLOSED | STRUCK;
 const SPENT: u64 = 1 << 26;
 const BUSY: u64 = 1 << 27;
+const PACED: u64 = 1 << 28;
 const BARRED: u64 = CLOSED | SPENT | BUSY;
 const IN_FLIGHT: u64 = CLOSED - 1;
-const USE: u64 = 1 << 28;
+const USE: u64 = 1 << 29;
 
 /// Why a member that is well has no room for another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,15 +91,29 @@ impl Word {
         self.0.load(Ordering::Relaxed) & CLOSED == 0
     }
 
-    /// Counts one request more, if the member is open. Answers how many that makes.
+    /// Counts one request more, if the member is open. Answers how many that makes, and whether the member is held to a pace.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<u32> {
+    pub(crate) fn enter(&self) -> Option<(u32, bool)> {
         let old = self.0.fetch_add(USE + 1, Ordering::Relaxed);
         if old & BARRED != 0 {
             self.0.fetch_sub(USE + 1, Ordering::Relaxed);
             return None;
         }
-        Some((old & IN_FLIGHT) as u32 + 1)
+        Some(((old & IN_FLIGHT) as u32 + 1, old & PACED != 0))
+    }
+
+    /// Says whether the member is held to a pace. Only under the pool's lock.
+    pub(crate) fn set_paced(&self, paced: bool) {
+        if paced {
+            self.0.fetch_or(PACED, Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!PACED, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the member is held to a pace.
+    pub(crate) fn is_paced(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & PACED != 0
     }
 
     /// Takes back that somebody was let in. Answers whether somebody may wait for that.

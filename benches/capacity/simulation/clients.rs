@@ -9,7 +9,8 @@ use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use key_commune::clock::{Clock, Timestamp};
-use key_commune::pool::Builder;
+use key_commune::demand::Demand;
+use key_commune::pool::Limits;
 use key_commune::{Key, KeyCommune, KeyCommuneLayer, KeyPool};
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service, ServiceExt};
@@ -32,18 +33,21 @@ pub(crate) enum Kind {
     Retrying,
     /// This crate, with a provider that tells so much.
     Pool(Tells),
+    /// This crate, told what its keys may be asked for.
+    Told,
     /// Knows all limits and all that has been used of them.
     Ideal,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::OneKey,
         Self::RoundRobin,
         Self::Retrying,
         Self::Pool(Tells::Nothing),
         Self::Pool(Tells::Refusals),
         Self::Pool(Tells::Everything),
+        Self::Told,
         Self::Ideal,
     ];
 
@@ -55,6 +59,7 @@ impl Kind {
             Self::Pool(Tells::Nothing) => "key-commune, 429 only",
             Self::Pool(Tells::Refusals) => "key-commune, Retry-After",
             Self::Pool(Tells::Everything) => "key-commune, all headers",
+            Self::Told => "key-commune, limits told",
             Self::Ideal => "ideal",
         }
     }
@@ -110,7 +115,8 @@ impl Client {
         let way = match kind {
             Kind::OneKey | Kind::RoundRobin => Way::Naive { retries: 0 },
             Kind::Retrying => Way::Naive { retries: RETRIES },
-            Kind::Pool(_) => Way::Pool(commune(keys, provider.clone(), seed)),
+            Kind::Pool(_) => Way::Pool(commune(keys, provider.clone(), seed, Limits::default())),
+            Kind::Told => Way::Pool(commune(keys, provider.clone(), seed, limits(terms))),
             Kind::Ideal => Way::Ideal(Arc::new(Mutex::new(vec![Account::new(terms); keys]))),
         };
         Self { provider, keys: kind.uses(keys), turn: Arc::default(), open: Arc::default(), way }
@@ -180,21 +186,22 @@ where
 }
 
 fn request(work: Work) -> Request<Full<Bytes>> {
-    let request = Request::post("https://api.openai.com/v1/chat/completions").extension(work);
+    let demand = Demand::default().tokens(work.tokens);
+    let request = Request::post("https://api.openai.com/v1/chat/completions").extension(work).extension(demand);
     request.body(Full::new(Bytes::from_static(b"{}"))).unwrap()
 }
 
 /// This crate: the layer over the provider.
-fn commune(count: usize, provider: Provider, seed: u64) -> KeyCommune<Provider> {
+fn commune(count: usize, provider: Provider, seed: u64, limits: Limits) -> KeyCommune<Provider> {
     let keys = (0..count).map(|number| Key::new(key(number)).unwrap());
     let pool = KeyPool::builder(key_commune::Provider::OPENAI).keys(keys).seed(seed).clock(clock());
-    let pool = told(pool).build().unwrap();
+    let pool = pool.limits(limits).build().unwrap();
     KeyCommuneLayer::new(pool).max_wait(DEADLINE).layer(provider)
 }
 
-/// The one place where a pool would be told what its keys may do (`pool::Limits`): so far none can be.
-fn told(pool: Builder) -> Builder {
-    pool
+/// What a pool is told of a provider's terms.
+fn limits(terms: &Terms) -> Limits {
+    Limits::default().per_minute(u32::try_from(terms.requests).unwrap()).tokens_per_minute(terms.tokens)
 }
 
 /// Follows tokio's, which stands still while there is anything to do.
