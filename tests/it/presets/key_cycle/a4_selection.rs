@@ -180,7 +180,7 @@ async fn a4_10_a_repeat_stays_with_the_keys_that_serve_the_model_and_tries_each_
     }
 }
 
-const FORBIDDEN: &str = r#"{"error":{"message":"no access to m","code":"model_not_found"}}"#;
+const FORBIDDEN: &str = r#"{"error":{"message":"Project p does not have access to model m","code":"model_not_found"}}"#;
 
 #[tokio::test(start_paused = true)]
 async fn a4_11_no_failure_is_remembered_whatever_it_was() {
