@@ -60,7 +60,7 @@ pub fn key_commune(provider: Provider) -> Builder {
         .rejected(Ladder::steps([DAY]).retires_at(3))
         .throttled(Ladder::doubling(MINUTE, Duration::MAX).retires_at(15));
     let rules = Commune::default().rate(Rate::new(Duration::from_secs(2))).forwarded_host(true);
-    KeyPool::builder(provider).commune(rules).max_keys(200).select(NextTwo::default()).penalties(penalties)
+    builder(provider, penalties).commune(rules).max_keys(200).select(NextTwo::default())
 }
 
 /// `KeyCycleProxy`: each key in turn, by one counter, among those that [serve](crate::Key::models) the model, and no memory of
@@ -85,7 +85,7 @@ pub fn key_commune(provider: Provider) -> Builder {
 /// | the first refusal of a key by 401 or 402 is the caller's | another key is tried | I14 |
 /// | when no key is left, a 502 that names the provider's URL | the last answer, or a refusal with `Retry-After` | I14 |
 pub fn key_cycle(provider: Provider) -> Builder {
-    KeyPool::builder(provider).select(RoundRobin::default()).penalties(silent().hints(false))
+    builder(provider, silent().hints(false)).select(RoundRobin::default())
 }
 
 /// api-key-lb: 429 rests a key for what `Retry-After` says, else for a minute; a [session](crate::demand::Demand::session)
@@ -97,7 +97,7 @@ pub fn key_cycle(provider: Provider) -> Builder {
 ///
 /// | it | here | by |
 /// |---|---|---|
-/// | a session's key is a hash of one byte, modulo the keys | all keys are ranked, so that each gets its share, and one that joins moves no more than that | I20 |
+/// | a session's key is a hash of one byte, modulo the keys | all keys are ranked: each has its share | I20 |
 /// | the last thousand sessions are remembered | none is | I19 |
 /// | if all keys rest, the one that rests the shortest is asked all the same | it is not before its time | I14, I16 |
 /// | a rest ends by time | it ends with a success | I16 |
@@ -105,8 +105,8 @@ pub fn key_cycle(provider: Provider) -> Builder {
 /// | 401 and 402 are the caller's | another key is tried | I14 |
 /// | a connection that fails is tried again on the same key | only what was never sent, on another | I9 |
 pub fn api_key_lb(provider: Provider) -> Builder {
-    let strategy = Sticky::new(FillFirst).spread(false);
-    KeyPool::builder(provider).select(strategy).penalties(silent().throttled(Ladder::steps([MINUTE])))
+    let penalties = silent().throttled(Ladder::steps([MINUTE]));
+    builder(provider, penalties).select(Sticky::new(FillFirst).spread(false))
 }
 
 /// The rotator library: a key rests for the model alone, for 10, 30, 60, 120 s and then 2 h for one failure after another, or
@@ -129,7 +129,7 @@ pub fn api_key_lb(provider: Provider) -> Builder {
 /// | a rest ends by time | it ends with a success | I16 |
 /// | a hint has no bound | a day | I7 |
 /// | every key is tried | sixteen | I23 |
-/// | a request waits for as long as it takes, on a key that it holds, and is polled | in turn, without a key, to its deadline | I14 |
+/// | who waits holds a key, or looks every 5 s, for ever | in turn, without a key, to a deadline | I14 |
 /// | any failure is answered with 500 | the last answer, or a refusal with `Retry-After` | I14 |
 /// | a lease whose answer nobody reads is held for ever | it ends with its drop | I24 |
 /// | an answer that breaks off is a success | it is neither | I8 |
@@ -145,7 +145,12 @@ pub fn rotator(provider: Provider) -> Builder {
         .hints_strike(false)
         .hint_cap(DAY);
     let limits = Limits::default().concurrent_per_model(1);
-    KeyPool::builder(provider).select(LeastServed).limits(limits).penalties(penalties).daily_reset(3 * HOUR)
+    builder(provider, penalties).select(LeastServed).limits(limits).daily_reset(3 * HOUR)
+}
+
+/// Punishes so, and learns nothing else from it.
+fn builder(provider: Provider, penalties: Penalties) -> Builder {
+    KeyPool::builder(provider).penalties(penalties).learn_pace(false)
 }
 
 /// No outcome costs a key anything, and nothing is left to chance.

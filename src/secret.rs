@@ -7,6 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::Zeroizing;
@@ -24,10 +25,10 @@ use zeroize::Zeroizing;
 /// assert_eq!(secret.masked(), "sk-t..qrst");
 /// # Ok::<(), key_commune::secret::SecretError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret {
-    /// The word that most providers want before a key, and the key: what goes into a header needs no copy of it.
-    credentials: Bytes,
+    /// The key, mostly behind the word that most providers want before it: what goes into a header needs no copy of it.
+    credentials: HeaderValue,
 }
 
 /// What stands before a key in `Authorization` (RFC 6750, 2.1).
@@ -48,13 +49,26 @@ impl Secret {
     /// The text itself. Handle with care: what prints it, leaks it.
     #[must_use]
     pub fn expose(&self) -> &str {
-        let text = self.credentials.get(SCHEME.len()..).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+        std::str::from_utf8(self.text()).unwrap_or_default()
     }
 
-    /// The bytes of the text, shared, with the scheme before it or without.
-    pub(crate) fn share(&self, with_scheme: bool) -> Bytes {
-        if with_scheme { self.credentials.clone() } else { self.credentials.slice(SCHEME.len()..) }
+    fn text(&self) -> &[u8] {
+        let credentials = self.credentials.as_bytes();
+        credentials.strip_prefix(SCHEME).unwrap_or(credentials)
+    }
+
+    /// The text for a header, with the scheme before it or without.
+    pub(crate) fn value(&self, with_scheme: bool) -> HeaderValue {
+        let is_as_wanted = with_scheme == self.credentials.as_bytes().starts_with(SCHEME);
+        let scheme = if with_scheme { SCHEME } else { b"" };
+        if is_as_wanted { self.credentials.clone() } else { exactly([scheme, self.text()]) }
+    }
+
+    /// The key in a value that is known to hold one, as [`value`](Self::value) makes it.
+    pub(crate) fn held_by(value: &HeaderValue) -> Self {
+        let mut credentials = value.clone();
+        credentials.set_sensitive(true);
+        Self { credentials }
     }
 
     /// A form that a person can recognise and nobody can use: first and last four characters of a key of 16 or more,
@@ -79,10 +93,18 @@ impl std::str::FromStr for Secret {
             _ if text.is_empty() => Err(SecretError::Empty),
             _ if text.len() > Self::MAX_LEN => Err(SecretError::TooLong(text.len())),
             Some(position) => Err(SecretError::Byte { position }),
-            None => Ok(Self { credentials: wiped([SCHEME, text.as_bytes()].concat()) }),
+            None => Ok(Self { credentials: exactly([SCHEME, text.as_bytes()]) }),
         }
     }
 }
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Secret {}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,18 +112,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Lends a wiped-on-drop buffer to [`Bytes`], so that header values can share it without copying.
-struct Owner(Zeroizing<Vec<u8>>);
-
-impl AsRef<[u8]> for Owner {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// Shares `text` as bytes that are wiped when the last holder lets go.
 pub(crate) fn wiped(text: Vec<u8>) -> Bytes {
-    Bytes::from_owner(Owner(Zeroizing::new(text)))
+    Bytes::from_owner(Zeroizing::new(text))
+}
+
+/// A sensitive header value of these parts, in no more room than they need.
+fn exactly(parts: [&[u8]; 2]) -> HeaderValue {
+    // As long as it has room for, so that nothing is left behind where it was.
+    sensitive(Bytes::from_owner(Zeroizing::new(parts.concat().into_boxed_slice())))
+}
+
+/// A sensitive header value. Secrets hold nothing that a header value may not.
+pub(crate) fn sensitive(text: Bytes) -> HeaderValue {
+    let value = HeaderValue::from_maybe_shared(text);
+    let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
 }
 
 /// Why a text cannot be a key. Never holds the text.
@@ -217,9 +244,17 @@ impl std::str::FromStr for KeyId {
     type Err = KeyIdError;
 
     fn from_str(hex: &str) -> Result<Self, KeyIdError> {
-        let digits = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u128::from_str_radix(hex, 16).ok().filter(|_| digits);
-        number.map(|number| Self(number.to_be_bytes())).ok_or(KeyIdError(()))
+        let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+        let mut id = [0; 16];
+        if pairs.len() != id.len() || !rest.is_empty() {
+            return Err(KeyIdError(()));
+        }
+        // A number of 128 bits takes six times as long, and a store has millions of ids.
+        let digit = |letter: u8| char::from(letter).to_digit(16).map(|digit| digit as u8).ok_or(KeyIdError(()));
+        for (byte, &[high, low]) in id.iter_mut().zip(pairs) {
+            *byte = digit(high)? << 4 | digit(low)?;
+        }
+        Ok(Self(id))
     }
 }
 
@@ -240,3 +275,35 @@ impl<'de> Deserialize<'de> for KeyId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a key id has 32 hexadecimal digits")]
 pub struct KeyIdError(());
+
+#[cfg(all(test, not(key_commune_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_the_same_with_the_scheme_before_it_and_without() {
+        let secret: Secret = "sk-test-0123456789".parse().unwrap();
+        for with_scheme in [true, false] {
+            let value = secret.value(with_scheme);
+            let held = Secret::held_by(&value);
+            assert_eq!(value, if with_scheme { "Bearer sk-test-0123456789" } else { "sk-test-0123456789" });
+            assert_eq!((&held, held.expose()), (&secret, "sk-test-0123456789"));
+            assert!([true, false].iter().all(|&with_scheme| held.value(with_scheme) == secret.value(with_scheme)));
+            assert!([&value, &held.value(true), &held.value(false)].iter().all(|value| value.is_sensitive()));
+            assert_eq!(held.value(with_scheme).as_bytes().as_ptr(), value.as_bytes().as_ptr(), "no copy");
+        }
+        assert_ne!(secret, "sk-test-0123456788".parse().unwrap());
+    }
+
+    #[test]
+    fn an_id_has_32_hexadecimal_digits_and_nothing_else() {
+        let id = Pepper::new([7; 32]).id("openai", &"sk-test-0123456789".parse().unwrap());
+        let text = id.to_string();
+        assert_eq!((text.parse(), text.to_uppercase().parse()), (Ok(id), Ok(id)));
+        let plus = format!("{}+{}", &text[..16], &text[17..]);
+        let umlaut = format!("{}\u{fc}{}", &text[..15], &text[17..]);
+        for wrong in ["", &text[1..], &format!("{text}0"), &plus, &umlaut, &format!("+{}", &text[1..])] {
+            assert_eq!(wrong.parse::<KeyId>(), Err(KeyIdError(())), "{wrong}");
+        }
+    }
+}

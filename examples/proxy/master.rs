@@ -87,8 +87,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<MasterKey>, Problem> {
 }
 
 pub(crate) fn create(path: &Path) -> Result<MasterKey, Problem> {
-    let key = MasterKey::create(path).and_then(|key| Ok(sync_folder(path).map(|()| key)?));
-    key.map_err(|error| format!("{}: {error}", path.display()))
+    MasterKey::create(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// The file of the key that comes next.

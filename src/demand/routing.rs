@@ -24,7 +24,8 @@ use super::{Demand, Inspect, Inspection};
 /// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
 /// it then. Of members with one name the last counts, as providers read it; a body that is longer than
 /// [`max_body`](Self::max_body), encoded, or not JSON says nothing. Nothing is refused, but by
-/// [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the request's extensions counts instead of all this.
+/// [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the request's extensions counts instead of
+/// all this.
 ///
 /// ```
 /// use http::Request;

@@ -31,6 +31,7 @@ impl Restored {
         // Should there be more than the pool takes, those that have been there for longest stay.
         loaded.changes.sort_by_key(|change| (change.record().map(|record| record.created), change.id()));
         let (unreadable, miscounted) = (loaded.hidden(), loaded.miscounted.len());
+        pool.make_room(&loaded.changes);
         let merged = take_over(pool, loaded.changes, 1 << 16).await;
         let Merged { joined, changed, removed, left_out, foreign, .. } = merged;
         Self { keys: joined, changed, removed, left_out, foreign, unreadable, miscounted }

@@ -12,7 +12,7 @@ use super::{Key, KeyPool};
 use crate::clock::Timestamp;
 use crate::health::{Health, Reason, Step};
 use crate::origin::OriginError;
-use crate::record::Tombstone;
+use crate::record::{Tally, Tombstone};
 use crate::secret::{KeyId, SecretError};
 
 impl KeyPool {
@@ -72,7 +72,7 @@ impl KeyPool {
     fn change(&self, id: KeyId, change: impl FnOnce(Health, Step, Timestamp) -> Health) -> bool {
         let now = self.now();
         self.0.with(|ledger| {
-            let Some(&place) = ledger.ids.get(&id) else { return false };
+            let Some(place) = ledger.place_of(id) else { return false };
             let Some(health) = ledger.cell(place).map(|cell| cell.health) else { return false };
             let changed = change(health, ledger.next_step(), now);
             ledger.install(place, changed, now);
@@ -103,22 +103,28 @@ impl Shared {
             return Err(PoolError::Full(self.max_keys));
         }
         let mut seen = std::collections::HashSet::new();
-        let twice = keys.iter().find(|(id, _)| ledger.ids.contains_key(id) || !seen.insert(*id));
+        let twice = keys.iter().find(|&&(id, _)| ledger.place_of(id).is_some() || !seen.insert(id));
         twice.map_or(Ok(()), |(_, key)| Err(PoolError::Twice(key.secret.masked())))
     }
 
     /// A key joins. One that was removed begins anew.
     fn enroll(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, now: Timestamp) -> u32 {
         let generation = ledger.changes.exhume(id).map_or(0, Tombstone::next);
-        let place = self.seat(ledger, id, key, History::begin(generation, now));
+        let place = self.seat(ledger, id, key, (History::begin(generation, now), &Tally::default()));
         ledger.changes.note(place);
         place
     }
 
-    /// Gives a key the lowest free place.
-    pub(super) fn seat(self: &Arc<Self>, ledger: &mut Ledger, id: KeyId, key: Key, history: History) -> u32 {
+    /// Gives a key the lowest free place, with what was counted for it.
+    pub(super) fn seat(
+        self: &Arc<Self>,
+        ledger: &mut Ledger,
+        id: KeyId,
+        key: Key,
+        (history, past): (History, &Tally),
+    ) -> u32 {
         let place = ledger.free.pop_first().unwrap_or(ledger.cells.len() as u32);
-        let member = Arc::new(Member::new(place as usize, id, key, &history.tally(), self));
+        let member = Arc::new(Member::new(place as usize, id, key, past, self));
         member.catch_up(ledger.roster.level(member.tier()));
         let group = member.key.group_name().map(|name| ledger.scopes.enter(name, place));
         let cell = Some(Cell::new(member, history, group, ledger.step()));
@@ -126,18 +132,18 @@ impl Shared {
             Some(free) => *free = cell,
             None => ledger.cells.push(cell),
         }
-        ledger.ids.insert(id, place);
+        ledger.ids.insert(id, place, &ledger.cells);
         place
     }
 
     /// A key that has proved itself joins, unless the pool is full of keys that work.
     pub(super) fn admit(self: &Arc<Self>, ledger: &mut Ledger, stranger: &Member, now: Timestamp) {
-        if ledger.ids.contains_key(&stranger.id) || !self.has_room(ledger, now) {
+        if ledger.place_of(stranger.id).is_some() || !self.has_room(ledger, now) {
             return;
         }
-        let place = self.enroll(ledger, stranger.id, stranger.key.clone(), now);
-        if let Some(cell) = ledger.cell(place) {
-            cell.member.gate.raise(stranger.gate.tat());
+        let place = self.enroll(ledger, stranger.id, stranger.key(), now);
+        if let Some((own, past)) = ledger.cell(place).and_then(|cell| cell.member.extras()).zip(stranger.extras()) {
+            own.gate.raise(past.gate.tat());
         }
         self.publish(ledger);
         ledger.hand_out(place, now);

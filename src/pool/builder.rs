@@ -200,6 +200,7 @@ impl Builder {
         let usual = if self.commune.is_some() { commune::MAX_KEYS } else { usize::MAX };
         let max_keys = self.max_keys.unwrap_or(usual);
         let capacity = Arc::new(Capacity::new(self.limits, &self.pool_limits));
+        let paced = capacity.limits_rates();
         let (decay, counts_models) = (self.strategy.latency_decay(), self.strategy.counts_models());
         let signals = Arc::new(Signals::new(decay, counts_models, capacity.limits_anything()));
         let roster = Arc::new(Roster::new(Box::default()));
@@ -221,7 +222,7 @@ impl Builder {
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
             capacity,
-            learns_pace: self.learns_pace,
+            learns_pace: self.learns_pace && !paced,
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
             replica: self.replica,
@@ -229,6 +230,7 @@ impl Builder {
             strangers: Crowd::default(),
             affinity: Affinity::new(self.max_responses),
         }));
+        pool.0.signals.belong_to(&pool.0);
         pool.extend(self.keys)?;
         Ok(pool)
     }

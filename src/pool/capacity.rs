@@ -46,6 +46,11 @@ impl Capacity {
         self.limits_pool() || self.each != Limits::default()
     }
 
+    /// Whether it is known how often keys may be asked.
+    pub(super) fn limits_rates(&self) -> bool {
+        self.pace.is_some()
+    }
+
     /// Whether the pool as a whole is limited: then whoever comes goes behind those who wait, whatever they wait for.
     pub(super) fn limits_pool(&self) -> bool {
         self.gate.is_some() || self.most.is_some()
@@ -72,7 +77,7 @@ impl Capacity {
             self.leave();
             return busy();
         }
-        let Some(limiter) = &member.limiter else { return Ok(Timestamp::ZERO) };
+        let Some(limiter) = member.limiter() else { return Ok(Timestamp::ZERO) };
         limiter.take(tokens, now).map_err(|_| {
             self.gate.iter().for_each(|gate| gate.refund(tokens, now, now));
             self.leave();
@@ -97,14 +102,14 @@ impl Capacity {
 
     /// Takes back what was counted in at the moment `at`, since nothing was sent.
     fn refund(&self, member: &Member, tokens: u64, (at, now): (Timestamp, Timestamp)) {
-        let limiters = [self.gate.as_ref(), member.limiter.as_deref()];
+        let limiters = [self.gate.as_ref(), member.limiter()];
         limiters.into_iter().flatten().for_each(|limiter| limiter.refund(tokens, at, now));
         self.leave();
     }
 
     /// Settles what was counted in, by what the answer has used.
     fn charge(&self, member: &Member, tokens: u64, used: u64, now: Timestamp) {
-        let limiters = [self.gate.as_ref(), member.limiter.as_deref()];
+        let limiters = [self.gate.as_ref(), member.limiter()];
         limiters.into_iter().flatten().for_each(|limiter| limiter.charge(tokens, used, now));
         self.leave();
     }
@@ -165,10 +170,12 @@ impl Shared {
 
     /// The provider says that nothing is left of a key for so long.
     #[cold]
-    pub(super) fn avoid(&self, member: &Arc<Member>, wait: Duration, now: Timestamp) {
+    pub(super) fn avoid(&self, member: &Arc<Member>, (wait, pace): (Duration, Duration), now: Timestamp) {
         self.with(|ledger| {
-            let wait = wait.min(ledger.penalties.longest_hint());
-            if ledger.health_of(member).is_some() && !wait.is_zero() {
+            let longest = ledger.penalties.longest_hint();
+            let wait = wait.min(longest);
+            let is_known = |ledger: &mut Ledger| self.learns_pace && !ledger.hear_pace(member, pace.min(longest), now);
+            if ledger.health_of(member).is_some() && !wait.is_zero() && !is_known(ledger) {
                 ledger.close_until(member.place, now + wait, Source::Answer);
             }
         });
@@ -280,7 +287,7 @@ impl Ledger {
     /// Opens a member that is not on the list any more, or puts it back there.
     fn refill(&mut self, place: u32, now: Timestamp) {
         let Some(member) = self.cell(place).map(|cell| Arc::clone(&cell.member)) else { return };
-        let ready = member.limiter.as_ref().map_or(Timestamp::ZERO, |limiter| limiter.ready_at(now));
+        let ready = member.limiter().map_or(Timestamp::ZERO, |limiter| limiter.ready_at(now));
         if ready > now {
             self.refills.put(place, ready, Source::Limits);
         } else {
@@ -328,14 +335,14 @@ impl Ledger {
     /// When the limits in time let a member be asked for such a request.
     pub(super) fn room_at(&self, cell: &Cell, asked: &Asked<'_>, now: Timestamp) -> Timestamp {
         let tokens = asked.wish.tokens;
-        let own = cell.member.limiter.as_ref().map_or(Timestamp::ZERO, |limiter| limiter.ready_for(tokens, now));
+        let own = cell.member.limiter().map_or(Timestamp::ZERO, |limiter| limiter.ready_for(tokens, now));
         own.max(self.capacity.ready_for(tokens, now))
     }
 
     /// How long those who wait take until it is the next one's turn.
-    pub(super) fn time_for_queue(&self, lane: Option<&Lane>, tokens: u64) -> Duration {
+    pub(super) fn time_for_queue(&self, lane: Option<&Lane>) -> Duration {
         let members = lane.map_or(self.ids.len(), |lane| lane.count);
-        let told = self.capacity.per_second(members.saturating_sub(self.resting()).max(1), tokens);
+        let told = self.capacity.per_second(members.saturating_sub(self.resting()).max(1), self.queue.tokens());
         let (learned, paced) = self.paces.per_second();
         // Keys that are held to no pace serve any number.
         let learned = if paced >= members { learned } else { f64::INFINITY };

@@ -1,26 +1,21 @@
 //! What has changed since somebody last asked, for a store to write behind the requests; and which keys were removed, so
 //! that none of them comes back unasked.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use crate::clock::Timestamp;
-use crate::record::Tombstone;
+use crate::record::{Graves, Tombstone};
 use crate::secret::KeyId;
 
 /// The members that have changed, each once, however often they did, and the keys that were removed: bounded by the
-/// members and by [`Changes::MOST_GONE`].
+/// members and by [`Graves::MOST`].
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     changed: BTreeSet<u32>,
     untold: BTreeSet<KeyId>,
-    gone: HashMap<KeyId, Tombstone>,
-    ages: BTreeSet<(Timestamp, KeyId)>,
+    gone: Graves,
 }
 
 impl Changes {
-    /// The most removals that are remembered, as many as stores do.
-    const MOST_GONE: usize = 1 << 16;
-
     /// The member at `place` has changed.
     pub(super) fn note(&mut self, place: u32) {
         self.changed.insert(place);
@@ -35,25 +30,19 @@ impl Changes {
 
     /// Takes note of a removal that others know of.
     pub(super) fn bury(&mut self, tombstone: Tombstone) {
-        self.exhume(tombstone.id);
-        self.ages.insert((tombstone.at, tombstone.id));
-        self.gone.insert(tombstone.id, tombstone);
-        while self.gone.len() > Self::MOST_GONE {
-            let oldest = self.ages.first().map(|&(_, id)| id);
-            oldest.map(|id| (self.exhume(id), self.untold.remove(&id)));
+        if let Some(forgotten) = self.gone.bury(tombstone) {
+            self.untold.remove(&forgotten);
         }
     }
 
     /// What is left of a key that was removed.
     pub(super) fn grave(&self, id: KeyId) -> Option<Tombstone> {
-        self.gone.get(&id).copied()
+        self.gone.find(id)
     }
 
     /// The key joins again: what is left of it is told by its new generation.
     pub(super) fn exhume(&mut self, id: KeyId) -> Option<Tombstone> {
-        let grave = self.gone.remove(&id)?;
-        self.ages.remove(&(grave.at, id));
-        Some(grave)
+        self.gone.exhume(id)
     }
 
     /// How many keys there are to tell of.

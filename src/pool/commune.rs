@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::extras::Extras;
 use super::lease::Lease;
 use super::member::Member;
 use super::shared::Shared;
@@ -146,8 +147,8 @@ impl KeyPool {
     /// A caller got an answer with somebody else's key.
     pub(crate) fn note_gift(&self, presented: &Presented, lease: &Lease) {
         if self.0.credit().is_some() {
-            lease.member.give();
-            presented.member.take();
+            lease.member.extras().map(Extras::give);
+            presented.member.extras().map(Extras::take);
         }
     }
 
@@ -162,9 +163,9 @@ impl KeyPool {
 impl Shared {
     fn recognise(&self, member: Arc<Member>, now: Timestamp) -> Result<Presented, Denied> {
         if let Some(rate) = self.rate() {
-            member.gate.admit(rate, now).map_err(Denied::Wait)?;
+            member.admit(rate, now).map_err(Denied::Wait)?;
         }
-        let has_credit = self.credit().is_none_or(|credit| member.owes() < credit);
+        let has_credit = self.credit().is_none_or(|credit| member.extras().map_or(0, Extras::owes) < credit);
         Ok(Presented { shares: has_credit && self.is_good(&member, now), member })
     }
 
@@ -174,7 +175,7 @@ impl Shared {
         rate.map_or(Ok(()), |rate| self.strangers.admit(id, rate, now)).map_err(Denied::Wait)?;
         let member = Member::stranger(id, Key::from(secret), self);
         // Should it join, this request counts, from now on: else joining would be worth a request.
-        let _ = rate.map(|rate| member.gate.admit(rate, now));
+        let _ = rate.map(|rate| member.admit(rate, now));
         Ok(Presented { shares: false, member: Arc::new(member) })
     }
 

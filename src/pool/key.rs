@@ -18,7 +18,12 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub struct Key {
     pub(super) secret: Secret,
-    /// Boxed, for few of a million keys have any.
+    pub(super) said: Said,
+}
+
+/// What an operator says about a key, boxed, for few of a million keys have any.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
     told: Option<Box<Told>>,
 }
 
@@ -135,7 +140,7 @@ impl Key {
     /// ```
     #[must_use]
     pub fn traits(mut self, traits: Traits) -> Self {
-        if self.told.is_some() || traits != Traits::default() {
+        if self.said.told.is_some() || traits != Traits::default() {
             self.told().traits = bounded(traits);
         }
         self
@@ -144,7 +149,7 @@ impl Key {
     /// A key as a store knows it.
     pub(super) fn remembered(secret: Secret, record: &Record) -> Self {
         let told = Told::of(record);
-        Self { secret, told: (told != Told::default()).then(|| Box::new(told)) }
+        Self { secret, said: Said { told: (told != Told::default()).then(|| Box::new(told)) } }
     }
 
     /// Whether two records say the same about a key.
@@ -152,6 +157,12 @@ impl Key {
         Told::of(one) == Told::of(other)
     }
 
+    fn told(&mut self) -> &mut Told {
+        self.said.told.get_or_insert_default()
+    }
+}
+
+impl Said {
     pub(super) fn labelled(&self) -> Option<&str> {
         self.told.as_ref()?.label.as_deref()
     }
@@ -179,10 +190,6 @@ impl Key {
     pub(super) fn own_traits(&self) -> Traits {
         self.told.as_ref().map_or_else(Traits::default, |told| told.traits.clone())
     }
-
-    fn told(&mut self) -> &mut Told {
-        self.told.get_or_insert_default()
-    }
 }
 
 impl Told {
@@ -204,6 +211,6 @@ fn group_of(text: &str) -> Option<Box<str>> {
 
 impl From<Secret> for Key {
     fn from(secret: Secret) -> Self {
-        Self { secret, told: None }
+        Self { secret, said: Said::default() }
     }
 }

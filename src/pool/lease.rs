@@ -113,14 +113,14 @@ impl Lease {
     /// Adds what an answer says about its request to the key's statistics.
     pub(crate) fn note_usage(&mut self, usage: &Usage) {
         self.used = Some(usage.input.saturating_add(usage.output));
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             pool.note_usage(&self.member, usage, pool.clock.now());
         }
     }
 
     /// Remembers that the key gave this response.
     pub(crate) fn note_response(&self, id: &str) {
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             pool.note_response(id, &self.member);
         }
     }
@@ -153,7 +153,7 @@ impl Lease {
     pub(crate) fn complete(&mut self) {
         if self.call != Call::Open
             && self.wants_proof()
-            && let Some(pool) = self.member.pool.upgrade()
+            && let Some(pool) = self.member.pool()
         {
             let now = pool.clock.now();
             pool.prove(self, now);
@@ -184,7 +184,7 @@ impl Lease {
     fn tell_strategy(&self, verdict: &Verdict, now: Timestamp) {
         self.time(now);
         if verdict.outcome == Outcome::Accepted
-            && let Some(served) = &self.member.served
+            && let Some(served) = self.member.served()
         {
             served.note(self.wish.model.as_deref(), now);
         }
@@ -195,7 +195,7 @@ impl Lease {
         self.note(verdict.outcome);
         self.unsent = verdict.outcome == Outcome::Unreachable && !verdict.processed;
         if self.matters(verdict)
-            && let Some(pool) = self.member.pool.upgrade()
+            && let Some(pool) = self.member.pool()
         {
             self.accusation = pool.settle(self, verdict, now);
             self.probe = None;
@@ -208,14 +208,14 @@ impl Lease {
     pub(crate) fn heed(&self, left: &Left, now: Timestamp) {
         let others = self.member.word.counts().0.saturating_sub(1);
         let Some(wait) = left.wait(others) else { return };
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             pool.avoid(&self.member, wait, now);
         }
     }
 
     /// Settles what somebody sees in the body that follows an accepted head.
     pub(crate) fn look(&mut self, see: impl FnOnce(Timestamp) -> Option<Verdict>) {
-        let Some(pool) = self.member.pool.upgrade() else { return };
+        let Some(pool) = self.member.pool() else { return };
         let now = pool.clock.now();
         if let Some(verdict) = see(now) {
             self.settle(&verdict, now);
@@ -225,7 +225,7 @@ impl Lease {
     /// Takes the key out of use: it went to a place it is not bound to.
     pub fn expose(&mut self, now: Timestamp) {
         self.note(Outcome::Forbidden);
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             self.give_permit_back(&pool, now);
             pool.expose(&self.member, now);
         }
@@ -249,14 +249,14 @@ impl Lease {
     /// What the attempt has taken up is free again.
     #[cold]
     fn vacate(&self) {
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             pool.vacate(self, pool.clock.now());
         }
     }
 
     #[cold]
     fn give_room(&self) {
-        if let Some(pool) = self.member.pool.upgrade() {
+        if let Some(pool) = self.member.pool() {
             pool.give_room(self.member.place, pool.clock.now());
         }
     }
@@ -265,8 +265,9 @@ impl Lease {
     fn time(&self, now: Timestamp) {
         if self.call == Call::Open
             && let Some(decay) = self.member.signals.latency_decay
+            && let Some(latency) = self.member.latency()
         {
-            self.member.latency.note(now - self.begun, now, decay);
+            latency.note(now - self.begun, now, decay);
         }
     }
 
@@ -291,7 +292,7 @@ impl Lease {
 
     #[inline]
     fn has_more_to_clear(&self) -> bool {
-        let pool = || self.member.pool.upgrade();
+        let pool = || self.member.pool();
         self.member.signals.has_scopes() && pool().is_some_and(|pool| pool.has_more_to_clear(self))
     }
 
@@ -317,13 +318,13 @@ impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
         if self.probe.is_some()
-            && let Some(pool) = self.member.pool.upgrade()
+            && let Some(pool) = self.member.pool()
         {
             self.give_permit_back(&pool, pool.clock.now());
         }
         if self.call == Call::Open {
             if self.member.signals.latency_decay.is_some()
-                && let Some(pool) = self.member.pool.upgrade()
+                && let Some(pool) = self.member.pool()
             {
                 self.time(pool.clock.now());
             }

@@ -4,7 +4,7 @@
 //! Everything that changes a member's health goes through [`Ledger::install`], which keeps the member's word, the
 //! bitmap, the due times and the published step in agreement.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -12,6 +12,7 @@ use super::budget::Budget;
 use super::capacity::Capacity;
 use super::cell::Cell;
 use super::changes::Changes;
+use super::ids::Ids;
 use super::lane::{Lane, LaneId, Lanes};
 use super::member::Member;
 use super::outage::Journal;
@@ -33,7 +34,7 @@ use crate::secret::KeyId;
 pub(crate) struct Ledger {
     pub(super) roster: Arc<Roster>,
     pub(super) cells: Vec<Option<Cell>>,
-    pub(super) ids: HashMap<KeyId, u32>,
+    pub(super) ids: Ids,
     pub(super) free: BTreeSet<u32>,
     pub(super) penalties: Penalties,
     pub(super) queue: Queue,
@@ -66,7 +67,7 @@ impl Ledger {
         Self {
             roster,
             cells: Vec::new(),
-            ids: HashMap::new(),
+            ids: Ids::default(),
             free: BTreeSet::new(),
             penalties,
             queue,
@@ -93,6 +94,11 @@ impl Ledger {
 
     pub(super) fn cell_mut(&mut self, place: u32) -> Option<&mut Cell> {
         self.cells.get_mut(place as usize)?.as_mut()
+    }
+
+    /// Where the key stands.
+    pub(super) fn place_of(&self, id: KeyId) -> Option<u32> {
+        self.ids.find(id, &self.cells)
     }
 
     /// The health of this very member, if it still stands at its place.
@@ -244,7 +250,7 @@ impl Ledger {
 
     /// Takes a member out of the books, so that nobody is let in any more.
     pub(super) fn expel(&mut self, id: KeyId) -> Option<Cell> {
-        let cell = self.ids.get(&id).copied().and_then(|place| self.forget(place))?;
+        let cell = self.place_of(id).and_then(|place| self.forget(place))?;
         cell.member.word.set(Standing::Closed);
         Some(cell)
     }
@@ -256,7 +262,7 @@ impl Ledger {
         self.tell_due(Spot::Key(place));
         self.refills.remove(place);
         self.paces.forget(place);
-        self.ids.remove(&cell.member.id);
+        self.ids.remove(cell.member.id, place);
         self.free.insert(place);
         Some(cell)
     }

@@ -1,11 +1,13 @@
 //! A key in the pool.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::counters::Counters;
-use super::key::Key;
+use super::counters::{Counters, Unserved};
+use super::extras::Extras;
+use super::key::{Key, Said};
 use super::latency::Latency;
 use super::limiter::Limiter;
 use super::served::Served;
@@ -15,10 +17,10 @@ use super::today::Today;
 use super::word::{Standing, Word};
 use crate::clock::Timestamp;
 use crate::demand::{Caller, Models};
-use crate::rate::Gate;
-use crate::record::{Counts, Tally};
+use crate::rate::Rate;
+use crate::record::Tally;
 use crate::scrub::Scrubber;
-use crate::secret::KeyId;
+use crate::secret::{KeyId, Secret};
 use crate::select::Load;
 use crate::subnet::Subnet;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -41,27 +43,15 @@ pub(crate) struct Member {
     pub(super) place: u32,
     /// Throttles of a day: the day's number and theirs, of 16 bits each.
     throttles: AtomicU32,
-    pub(super) pool: Weak<Shared>,
     pub(super) id: KeyId,
-    pub(super) key: Key,
-    scrubber: OnceLock<Scrubber>,
-    /// Uses in the word that were none.
-    skipped: AtomicU64,
+    pub(super) key: Said,
+    extras: Option<Box<Extras>>,
+    /// Calls of former processes, less the uses in the word that were none.
+    before: AtomicU64,
     today: Today,
-    pub(super) counters: Counters,
-    /// How often its owner comes.
-    pub(super) gate: Gate,
-    /// Answers that others got with it, and that its owner got with others.
-    given: AtomicU64,
-    taken: AtomicU64,
     /// The subnet of the caller that it served last; 0 if none is known.
     client: AtomicU64,
-    /// How long it takes to answer, where the strategy asks.
-    pub(super) latency: Latency,
-    /// What it has been asked for, where that is limited.
-    pub(super) limiter: Option<Box<Limiter>>,
-    /// What it has served of each model, where the strategy asks.
-    pub(super) served: Option<Box<Served>>,
+    pub(super) counters: Counters,
 }
 
 /// The place of a key that is no member.
@@ -70,28 +60,25 @@ const NOWHERE: u32 = u32::MAX;
 impl Member {
     /// A member with what its replica has counted so far.
     pub(super) fn new(place: usize, id: KeyId, key: Key, past: &Tally, shared: &Arc<Shared>) -> Self {
+        let value = shared.slot.value(&key.secret);
+        let apart = Some(key.secret).filter(|secret| *secret != Secret::held_by(&value));
+        let limiter = shared.capacity.limiter();
+        let has_extras = apart.is_some() || limiter.is_some() || has_extras(place, shared);
         Self {
             word: Word::new(Standing::Clean),
             late: AtomicU32::new(0),
             window: AtomicU32::new(u32::MAX),
             place: place as u32,
             signals: Arc::clone(&shared.signals),
-            pool: Arc::downgrade(shared),
-            value: shared.slot.value(&key.secret),
+            value,
             id,
-            key,
-            scrubber: OnceLock::new(),
+            key: key.said,
+            extras: has_extras.then(|| Box::new(Extras::new(apart, limiter))),
             throttles: AtomicU32::new((past.day & 0xFFFF) << 16 | past.today.throttles.min(0xFFFF) as u32),
-            skipped: AtomicU64::new(0),
+            before: AtomicU64::new(past.total.calls),
             today: Today::new(past.day, past.before_today().calls),
-            counters: Counters::new(past.total),
-            gate: Gate::default(),
-            given: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
             client: AtomicU64::new(past.last_client.map_or(0, |(_, client)| client.to_bits())),
-            latency: Latency::default(),
-            limiter: shared.capacity.limiter(),
-            served: shared.signals.counts_models.then(Box::default),
+            counters: Counters::default(),
         }
     }
 
@@ -132,20 +119,47 @@ impl Member {
     pub(super) fn catch_up(&self, level: u64) {
         let missed = level.saturating_mul(self.weight().into()).saturating_sub(self.word.counts().1);
         self.word.skip(missed);
-        self.skipped.fetch_add(missed, Ordering::Relaxed);
+        self.before.fetch_sub(missed, Ordering::Relaxed);
     }
 
-    pub(super) fn give(&self) {
-        self.given.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn extras(&self) -> Option<&Extras> {
+        self.extras.as_deref()
     }
 
-    pub(super) fn take(&self) {
-        self.taken.fetch_add(1, Ordering::Relaxed);
+    /// The key's text: mostly what the value holds.
+    pub(super) fn secret(&self) -> Secret {
+        let apart = self.extras().and_then(|extras| extras.secret.clone());
+        apart.unwrap_or_else(|| Secret::held_by(&self.value))
     }
 
-    /// How many more answers its owner got with others than others got with it.
-    pub(super) fn owes(&self) -> u64 {
-        self.taken.load(Ordering::Relaxed).saturating_sub(self.given.load(Ordering::Relaxed))
+    /// The key as it joined.
+    pub(super) fn key(&self) -> Key {
+        Key { secret: self.secret(), said: self.key.clone() }
+    }
+
+    /// How long it takes to answer, where the strategy asks.
+    pub(super) fn latency(&self) -> Option<&Latency> {
+        self.extras().map(|extras| &extras.latency)
+    }
+
+    /// What it has served of each model, where the strategy asks.
+    pub(super) fn served(&self) -> Option<&Served> {
+        self.extras().map(|extras| &extras.served)
+    }
+
+    /// What it has been asked for, where that is limited.
+    pub(super) fn limiter(&self) -> Option<&Limiter> {
+        self.extras()?.limiter.as_deref()
+    }
+
+    /// Holds its owner to a rate, in a commune.
+    pub(super) fn admit(&self, rate: Rate, now: Timestamp) -> Result<(), Duration> {
+        self.extras().map_or(Ok(()), |extras| extras.gate.admit(rate, now))
+    }
+
+    /// The pool that it belongs to, as long as anybody has it.
+    pub(super) fn pool(&self) -> Option<Arc<Shared>> {
+        self.signals.pool()
     }
 
     pub(super) fn note_client(&self, subnet: Subnet) {
@@ -157,19 +171,9 @@ impl Member {
         Subnet::from_bits(self.client.load(Ordering::Relaxed))
     }
 
-    /// Calls that have ended well, or are under way, since its process began.
-    pub(super) fn served(&self) -> u64 {
-        let (_, uses) = self.word.counts();
-        self.counters.read(self.uses_here(uses), 0).successes
-    }
-
     /// Requests that it has served, or serves, since it joined.
     pub(super) fn uses(&self) -> u64 {
-        self.counters.before().saturating_add(self.uses_here(self.word.counts().1))
-    }
-
-    fn uses_here(&self, uses: u64) -> u64 {
-        uses.saturating_sub(self.skipped.load(Ordering::Relaxed))
+        self.before.load(Ordering::Relaxed).wrapping_add(self.word.counts().1)
     }
 
     /// Goes on from what its replica has counted before, which is heard of only now.
@@ -178,15 +182,18 @@ impl Member {
             let throttles = past.today.throttles.saturating_add(self.throttles(now).into()).min(0xFFFF);
             self.throttles.store(past.day << 16 | throttles as u32, Ordering::Relaxed);
         }
-        self.counters.add(past.total);
+        self.before.fetch_add(past.total.calls, Ordering::Relaxed);
+        let client = past.last_client.map_or(0, |(_, client)| client.to_bits());
+        let _ = self.client.compare_exchange(0, client, Ordering::Relaxed, Ordering::Relaxed);
         self.today.begin(past.day, past.before_today().calls);
     }
 
-    /// Everything it has counted, and how many calls have not ended. The next use marks it again.
-    pub(super) fn take_counts(&self) -> (Counts, u32) {
+    /// All calls so far, how many of them have not ended, and those that were no successes since this was last asked. The
+    /// next use marks it again.
+    pub(super) fn take_counts(&self) -> (u64, u32, Unserved) {
         self.window.fetch_or(TAKEN, Ordering::SeqCst);
         let (in_flight, uses) = self.word.counts();
-        (self.counters.read(self.uses_here(uses), in_flight.into()), in_flight)
+        (self.before.load(Ordering::Relaxed).wrapping_add(uses), in_flight, self.counters.take())
     }
 
     pub(super) fn load_today(&self, now: Timestamp) -> Load {
@@ -227,7 +234,7 @@ impl Member {
 
     /// The same, but for what it has served of a model today.
     pub(super) fn load_for(&self, model: Option<&str>, now: Timestamp) -> Load {
-        let uses = self.served.as_ref().map_or(0, |served| served.of(model, now));
+        let uses = self.served().map_or(0, |served| served.of(model, now));
         Load { uses, ..self.load(now) }
     }
 
@@ -259,10 +266,17 @@ impl Member {
     /// What masks echoes of this key. It takes microseconds to make and kilobytes to keep, so the first
     /// [`KEPT_SCRUBBERS`] members of a pool keep theirs, and the others make one when they need it.
     pub(super) fn scrubber(&self) -> Scrubber {
-        let in_commune = || self.pool.upgrade().is_some_and(|pool| pool.commune.is_some());
-        let new = || if in_commune() { Scrubber::strict(&self.key.secret) } else { Scrubber::new(&self.key.secret) };
-        if self.place < KEPT_SCRUBBERS { self.scrubber.get_or_init(new).clone() } else { new() }
+        let in_commune = || self.pool().is_some_and(|pool| pool.commune.is_some());
+        let new = || if in_commune() { Scrubber::strict(&self.secret()) } else { Scrubber::new(&self.secret()) };
+        let kept = self.extras().filter(|_| self.place < KEPT_SCRUBBERS);
+        kept.map_or_else(new, |extras| extras.scrubber.get_or_init(new).clone())
     }
+}
+
+fn has_extras(place: usize, shared: &Shared) -> bool {
+    let signals = &shared.signals;
+    let asked_for = signals.latency_decay.is_some() || signals.counts_models;
+    place < KEPT_SCRUBBERS as usize || shared.commune.is_some() || asked_for
 }
 
 /// In the window in which a member was last used: its counts have been taken since.
@@ -287,12 +301,35 @@ pub(super) fn window(now: Timestamp) -> u32 {
 #[cfg(not(key_commune_loom))]
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+    use crate::provider::Placement;
+    use crate::{KeyPool, Provider};
 
     #[test]
     fn i11_what_every_request_touches_is_in_one_line() {
         assert_eq!(std::mem::offset_of!(Member, word), 0);
         assert_eq!(std::mem::offset_of!(Member, value) + size_of::<HeaderValue>(), 64);
-        assert!(size_of::<Member>() <= 256, "a million of them count");
+        assert!(size_of::<Member>() <= 144, "a million of them count");
+    }
+
+    #[test]
+    fn a_key_is_kept_apart_only_where_its_value_does_not_hold_it() {
+        let header = Placement::Header(HeaderName::from_static("x-api-key"));
+        let query = Placement::Query("key".into());
+        for (slot, text, is_apart) in [
+            (Placement::Bearer, "sk-test/0123456789", false),
+            (header, "sk-test/0123456789", false),
+            (query.clone(), "sk-test-0123456789", false),
+            (query, "sk-test/0123456789", true),
+        ] {
+            let provider = Provider::custom("https://api.example.com").slot(slot.clone());
+            let pool = KeyPool::new(provider, [text]).unwrap();
+            let member = pool.0.with(|ledger| Arc::clone(&ledger.cell(0).unwrap().member));
+            assert_eq!(member.secret().expose(), text, "{slot:?}");
+            assert_eq!(member.extras().unwrap().secret.is_some(), is_apart, "{slot:?}");
+            assert_eq!(member.value, pool.0.slot.value(&text.parse().unwrap()));
+        }
     }
 }

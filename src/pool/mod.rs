@@ -13,8 +13,11 @@ mod capacity;
 mod cell;
 mod changes;
 mod commune;
+mod counted;
 mod counters;
+mod extras;
 mod history;
+mod ids;
 mod key;
 mod lane;
 mod latency;
@@ -211,13 +214,17 @@ pub struct Exhausted {
     pub members: usize,
     /// Whether no member serves the model that is asked for.
     pub unserved: bool,
+    at: Timestamp,
     /// When a key comes free that this very request has not tried.
     pub(crate) untried: Option<Timestamp>,
 }
 
+/// A wait that was foretold may take longer by this part of it.
+const CAUTION: u32 = 32;
+
 impl Exhausted {
     /// Whether a request that may wait until `deadline` should.
     pub(crate) fn is_worth_waiting(&self, deadline: Timestamp) -> bool {
-        self.untried.is_some_and(|due| due <= deadline)
+        self.untried.is_some_and(|due| due + (due - self.at) / CAUTION <= deadline)
     }
 }

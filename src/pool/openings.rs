@@ -147,7 +147,7 @@ impl Ledger {
     /// A lease on a member that is free or, if it is not, on another of its account.
     pub(super) fn lease_like(&mut self, id: KeyId, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
         let lane = self.lane_of(asked.wish);
-        let place = self.ids.get(&id).copied()?;
+        let place = self.place_of(id)?;
         let group = self.cell(place)?.group;
         let others = group.into_iter().flat_map(|number| self.scopes.places(number));
         let free = |&place: &u32| self.opening(place, asked, lane.as_deref(), now) == Some(Opening::Open);
@@ -186,7 +186,7 @@ impl Ledger {
         let lane = self.lane_of(asked.wish);
         let lane = lane.as_deref();
         let free = self.not_free(lane).filter_map(|place| self.free_at(place, asked, lane, now)).min();
-        free.map(|soonest| soonest.max(now) + self.time_for_queue(lane, asked.wish.tokens))
+        free.map(|soonest| soonest.max(now) + self.time_for_queue(lane))
     }
 
     /// The members that may be waited for: those that rest, those that have been asked for all they may, and one that would be

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::counted::Counted;
 use super::history::History;
 use super::ledger::Ledger;
 use super::marks::Marks;
@@ -27,6 +28,17 @@ impl KeyPool {
     /// How many keys [`drain`](Self::drain) would tell of, but for those that were only used.
     pub(crate) fn undrained(&self) -> usize {
         self.0.with(|ledger| ledger.changes.len())
+    }
+
+    /// Makes room for these, as far as they may join: where millions do, much would be left over otherwise.
+    pub(crate) fn make_room(&self, changes: &[Change]) {
+        let provider = self.0.provider.name();
+        let ours = changes.iter().filter_map(Change::record).filter(|record| record.provider == provider).count();
+        self.0.with(|ledger| {
+            let more = ours.min(self.0.max_keys.saturating_sub(ledger.ids.len()));
+            ledger.cells.reserve_exact(more);
+            ledger.ids.reserve(more, &ledger.cells);
+        });
     }
 
     /// Has every member counted, marked or not.
@@ -126,7 +138,7 @@ impl Takeover<'_> {
 
     /// A member, as it is to be remembered.
     fn known(&mut self, change: &Change) -> Option<(u32, Record)> {
-        let place = self.ledger.ids.get(&change.id()).copied()?;
+        let place = self.ledger.place_of(change.id())?;
         let cell = self.ledger.cell_mut(place)?;
         cell.count(self.now);
         if let Some(record) = change.record() {
@@ -185,9 +197,10 @@ impl Takeover<'_> {
             return false;
         };
         let (key, replica) = (Key::remembered(secret, &record), self.pool.replica);
-        let place = self.pool.seat(self.ledger, record.id, key, History::of(&record, replica));
+        let past = Counted::remembered(&record, replica).unwrap_or_default();
+        let place = self.pool.seat(self.ledger, record.id, key, (History::of(&record, replica), &past));
         if let Some(cell) = self.ledger.cell_mut(place) {
-            cell.spending = Spending::remembered(&record, replica);
+            cell.set_spending(Spending::remembered(&record, replica));
         }
         self.ledger.changes.exhume(record.id);
         self.settle_in(place, record);

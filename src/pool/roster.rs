@@ -46,7 +46,7 @@ impl Roster {
 
     /// The same, able to [`find`](Self::find) members.
     pub(super) fn indexed(self, keyed: &RandomState) -> Self {
-        let place = |member: &Arc<Member>| (keyed.hash_one(member.key.secret.expose()), member.place);
+        let place = |member: &Arc<Member>| (keyed.hash_one(member.secret().expose()), member.place);
         let places = self.members.iter().flatten().map(place).collect();
         Self { places, ..self }
     }
@@ -55,7 +55,7 @@ impl Roster {
     /// since texts are compared only once all bits of the keyed hash are the same.
     pub(super) fn find(&self, secret: &Secret, keyed: &RandomState) -> Option<&Arc<Member>> {
         let place = *self.places.get(&keyed.hash_one(secret.expose()))?;
-        self.member(place as usize).filter(|member| member.key.secret == *secret)
+        self.member(place as usize).filter(|member| member.secret() == *secret)
     }
 
     /// Where a caller's own key stands.

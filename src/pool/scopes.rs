@@ -290,7 +290,7 @@ impl Ledger {
 
     /// Holds nothing against a key any more for any model.
     pub(super) fn clear_pairs(&mut self, id: KeyId, now: Timestamp) {
-        let Some(&place) = self.ids.get(&id) else { return };
+        let Some(place) = self.place_of(id) else { return };
         let lanes: Vec<_> = self.scopes.pairs_at(place).map(|(lane, _)| lane).collect();
         for lane in lanes {
             self.install_at(Spot::Pair(place, lane), Health::cleared(self.next_step()), now);

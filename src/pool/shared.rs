@@ -293,6 +293,7 @@ impl Shared {
         let (wish, none) = (Wish::of(demand), Tried::default());
         let fresh = Asked { wish: &wish, tried: &none };
         self.with(|ledger| Exhausted {
+            at: now,
             soonest: ledger.soonest(&fresh, now),
             open: ledger.has_open(&wish, now),
             members: ledger.ids.len(),
@@ -354,8 +355,10 @@ impl Shared {
             self.journal(ledger, lease, verdict, failure);
         }
         ledger.install(lease.member.place, after, now);
-        if self.learns_pace && is_key && heard.outcome == Outcome::Throttled && after.changed() != before.changed() {
-            ledger.learn_pace(&lease.member, now);
+        if self.learns_pace && is_key && heard.outcome == Outcome::Throttled {
+            let hint = heard.hint.map(|hint| hint.after).unwrap_or_default();
+            let rest = (after.changed() != before.changed()).then_some(hint);
+            ledger.learn_pace(&lease.member, rest, now);
         }
         let foreign = self.commune.is_some() && lease.is_foreign() && heard.fault() == Some(Fault::Key);
         (foreign && after != before).then(|| Accusation::new(lease.member.place, before, after))

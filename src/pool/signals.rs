@@ -1,8 +1,10 @@
 //! What the hot path must know of the pool without asking for its lock: the present step, the next due time, the mood.
 
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::marks::Marks;
+use super::shared::Shared;
 use super::word::Standing;
 use crate::clock::Timestamp;
 use crate::health::Step;
@@ -41,6 +43,8 @@ pub(crate) struct Signals {
     waiting: AtomicU32,
     /// The members whose counts may have changed since they were last taken.
     pub(crate) marks: Marks,
+    /// Whose signals these are.
+    pool: OnceLock<Weak<Shared>>,
 }
 
 /// How a success must be told.
@@ -66,7 +70,18 @@ impl Signals {
             next_refill: AtomicU64::new(u64::MAX),
             waiting: AtomicU32::new(0),
             marks: Marks::new(),
+            pool: OnceLock::new(),
         }
+    }
+
+    /// From now on these are the signals of this pool.
+    pub(super) fn belong_to(&self, pool: &Arc<Shared>) {
+        let _ = self.pool.set(Arc::downgrade(pool));
+    }
+
+    /// The pool, as long as anybody has it.
+    pub(super) fn pool(&self) -> Option<Arc<Shared>> {
+        self.pool.get()?.upgrade()
     }
 
     /// The step that a lease carries. Read before the member is entered: see the [word](super::word).

@@ -136,7 +136,7 @@ impl MemberSnapshot {
         let (in_flight, _) = member.word.counts();
         Self {
             id: member.id,
-            key: member.key.secret.masked(),
+            key: member.secret().masked(),
             label: member.key.labelled().map(str::to_owned),
             origin: member.key.own_origin().map(Origin::to_string),
             traits: member.key.own_traits(),
@@ -154,7 +154,7 @@ impl MemberSnapshot {
             in_flight,
             uses: member.uses(),
             uses_today: member.uses_today(now),
-            usage_today: cell.spending.as_ref().map(|spending| spending.of_day(now.day())).unwrap_or_default(),
+            usage_today: cell.spending().map(|spending| spending.of_day(now.day())).unwrap_or_default(),
         }
     }
 

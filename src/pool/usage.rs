@@ -94,7 +94,7 @@ impl Shared {
         self.with(|ledger| {
             let cell = ledger.cell_mut(member.place).filter(|cell| Arc::ptr_eq(&cell.member, member));
             if let Some(cell) = cell {
-                cell.spending.get_or_insert_default().note(usage, now);
+                cell.metered().note(usage, now);
                 ledger.changes.note(member.place);
             }
         });

@@ -145,7 +145,7 @@ impl<S: Seats> Candidates for View<'_, S> {
     }
 
     fn latency(&self, place: Place) -> Option<Duration> {
-        self.member(place)?.latency.read(self.question.now, self.question.pool.signals.latency_decay?)
+        self.member(place)?.latency()?.read(self.question.now, self.question.pool.signals.latency_decay?)
     }
 
     fn session(&self) -> Option<u64> {

@@ -25,6 +25,8 @@ pub(super) struct Queue {
     next: u64,
     most: usize,
     waiting: usize,
+    /// The tokens that they need together.
+    tokens: u64,
 }
 
 #[derive(Debug)]
@@ -49,11 +51,16 @@ impl Entry {
 
 impl Queue {
     pub(super) fn new(most: usize) -> Self {
-        Self { entries: VecDeque::new(), next: 0, most, waiting: 0 }
+        Self { entries: VecDeque::new(), next: 0, most, waiting: 0, tokens: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many tokens those need on average that have no lease yet.
+    pub(super) fn tokens(&self) -> u64 {
+        self.tokens / (self.waiting as u64).max(1)
     }
 
     /// How many have no lease yet.
@@ -69,6 +76,7 @@ impl Queue {
         self.next += 1;
         self.waiting += 1;
         let (wish, tried) = asked.kept();
+        self.tokens = self.tokens.saturating_add(wish.tokens);
         self.entries.push_back(Entry { ticket: self.next, tried, wish, waker: None, lease: None });
         Some(self.next)
     }
@@ -85,6 +93,7 @@ impl Queue {
         let entry = self.entries.get_mut(index)?;
         if entry.lease.replace(lease).is_none() {
             self.waiting -= 1;
+            self.tokens = self.tokens.saturating_sub(entry.wish.tokens);
         }
         entry.waker.take()
     }
@@ -113,7 +122,10 @@ impl Queue {
     /// Leaves the queue, with the lease that was handed over, if one was, and with whoever is the first after it.
     fn leave(&mut self, ticket: u64) -> Option<(Option<Lease>, Option<Waker>)> {
         let left = self.entries.remove(self.index(ticket)?)?;
-        self.waiting -= usize::from(left.lease.is_none());
+        if left.lease.is_none() {
+            self.waiting -= 1;
+            self.tokens = self.tokens.saturating_sub(left.wish.tokens);
+        }
         let mut waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
         let next = waiting.find(|entry| entry.waits_for_the_same(&left));
         Some((left.lease, next.and_then(|next| next.waker.take())))

@@ -13,6 +13,7 @@
 //! - What is counted is kept per replica, merged by maximum and read as a sum.
 
 mod change;
+mod graves;
 mod kept;
 mod spent;
 mod tally;
@@ -23,6 +24,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Deserializer, Serialize};
 
 pub use change::{Change, Tombstone};
+pub(crate) use graves::Graves;
 pub use kept::Kept;
 pub use spent::{Spent, UsageOfDay};
 pub use tally::{Counts, Replica, Tallies, Tally};

@@ -4,7 +4,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Slot, SlotError, sensitive};
+use super::{Slot, SlotError};
 use crate::secret::Secret;
 
 /// `Authorization: Bearer <key>`. The word `Bearer` is read in any case.
@@ -13,7 +13,7 @@ pub struct Bearer;
 
 impl Slot for Bearer {
     fn value(&self, secret: &Secret) -> HeaderValue {
-        sensitive(secret.share(true))
+        secret.value(true)
     }
 
     fn take(&self, head: &mut Parts) -> Result<Option<Secret>, SlotError> {
@@ -49,7 +49,7 @@ pub static KEY_HEADERS: [Header; 3] = [
 
 impl Slot for Header {
     fn value(&self, secret: &Secret) -> HeaderValue {
-        sensitive(secret.share(false))
+        secret.value(false)
     }
 
     fn take(&self, head: &mut Parts) -> Result<Option<Secret>, SlotError> {

@@ -8,7 +8,6 @@ mod query;
 
 use std::fmt;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use http::request::Parts;
 
@@ -66,12 +65,4 @@ pub enum SlotError {
     /// It is too long, a list, in quotes, or holds blanks, control or non-ASCII characters.
     #[error("the credential is not a single key")]
     Token,
-}
-
-/// A sensitive header value. Secrets hold nothing that a header value may not.
-fn sensitive(text: Bytes) -> HeaderValue {
-    let value = HeaderValue::from_maybe_shared(text);
-    let mut value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
 }

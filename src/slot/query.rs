@@ -10,8 +10,8 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-use super::{Slot, SlotError, sensitive};
-use crate::secret::{Secret, wiped};
+use super::{Slot, SlotError};
+use crate::secret::{Secret, sensitive, wiped};
 
 /// Everything but the characters that mean themselves everywhere (RFC 3986, 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

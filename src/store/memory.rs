@@ -6,9 +6,8 @@ use bytes::Bytes;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
-use super::{Doing, ErrorKind, Loaded, MOST_GONE, Store, StoreError, Watch};
-use crate::clock::Timestamp;
-use crate::record::{Change, Tombstone};
+use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
+use crate::record::{Change, Graves, Record};
 use crate::secret::KeyId;
 use crate::sync::{Mutex, MutexGuard, lock};
 
@@ -34,9 +33,8 @@ impl Default for Shared {
 
 #[derive(Debug, Default)]
 struct Memory {
-    keys: HashMap<KeyId, Change>,
-    /// The removed ones, oldest first.
-    gone: BTreeSet<(Timestamp, KeyId)>,
+    keys: HashMap<KeyId, Box<Record>>,
+    gone: Graves,
     header: Option<Bytes>,
 }
 
@@ -120,35 +118,23 @@ fn rest(first: KeyId, news: &mut Receiver<KeyId>) -> Option<BTreeSet<KeyId>> {
 
 impl Memory {
     fn everything(&self) -> Loaded {
-        Loaded { changes: self.keys.values().cloned().collect(), ..Loaded::default() }
+        let gone = self.gone.iter().map(Change::Gone);
+        Loaded { changes: self.keys.values().cloned().map(Change::Put).chain(gone).collect(), ..Loaded::default() }
     }
 
     fn some(&self, ids: &BTreeSet<KeyId>) -> Loaded {
-        let changes = ids.iter().filter_map(|id| self.keys.get(id).cloned()).collect();
+        let gone = |id| self.gone.find(id).map(Change::Gone);
+        let known = |&id: &KeyId| self.keys.get(&id).cloned().map(Change::Put).or_else(|| gone(id));
+        let changes = ids.iter().filter_map(known).collect();
         Loaded { changes, ..Loaded::default() }
     }
 
     fn merge(&mut self, change: Change) {
         let id = change.id();
-        let merged = match self.keys.remove(&id) {
-            Some(Change::Gone(known)) => {
-                self.gone.remove(&(known.at, id));
-                Change::from(known).merge(change)
-            }
-            Some(known) => known.merge(change),
-            None => change,
-        };
-        if let Change::Gone(Tombstone { at, .. }) = merged {
-            self.gone.insert((at, id));
-        }
-        self.keys.insert(id, merged);
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        while self.gone.len() > MOST_GONE {
-            let oldest = self.gone.pop_first();
-            oldest.and_then(|(_, id)| self.keys.remove(&id));
+        let known = self.keys.remove(&id).map(Change::Put).or_else(|| self.gone.exhume(id).map(Change::Gone));
+        match known.into_iter().fold(change, |change, known| known.merge(change)) {
+            Change::Put(record) => drop(self.keys.insert(id, record)),
+            Change::Gone(grave) => drop(self.gone.bury(grave)),
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod conformance;
 #[cfg(feature = "encryption")]
 mod encrypted;
 mod error;
+#[cfg(any(feature = "encryption", feature = "sqlite"))]
+mod folder;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -30,9 +32,6 @@ pub use sqlite::{SqliteBuilder, SqliteStore};
 
 use crate::record::Change;
 use crate::secret::KeyId;
-
-/// The most removals that the stores here remember (I19): far more than others have not heard of yet.
-const MOST_GONE: usize = 1 << 16;
 
 /// What a store does, to be awaited.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -9,6 +9,7 @@ use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
 use super::master_key::{MasterKey, MasterKeyError};
+use crate::store::folder::keep;
 
 impl MasterKey {
     /// Reads a file that holds the key and nothing else but the end of its line.
@@ -25,7 +26,7 @@ impl MasterKey {
         text.trim_end_matches(['\r', '\n']).parse()
     }
 
-    /// Draws a key by lot and writes it to a new file that only its owner may read.
+    /// Draws a key by lot and writes it, durably, to a new file that only its owner may read.
     ///
     /// # Errors
     /// When there is such a file already, or it cannot be made.
@@ -41,7 +42,7 @@ impl MasterKey {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let path = path.as_ref();
         let mut file = options.write(true).create_new(true).open(path)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).and_then(|()| keep(path));
         // Half a key is in the way of the next attempt, on a full disk say.
         written.inspect_err(|_| drop(fs::remove_file(path)))?;
         Ok(key)

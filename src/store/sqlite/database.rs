@@ -9,8 +9,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::rows::Merge;
 use super::{load, watch};
-use crate::record::Change;
-use crate::store::{Loaded, MOST_GONE};
+use crate::record::{Change, Graves};
+use crate::store::Loaded;
 
 /// How many removals there may be beyond the most before it is worth a look.
 const SLACK: usize = 4_096;
@@ -117,7 +117,7 @@ fn header(connection: &Connection) -> rusqlite::Result<Option<Bytes>> {
 fn forget_removals(connection: &Connection) -> rusqlite::Result<()> {
     let oldest = "DELETE FROM removed_keys WHERE id IN
         (SELECT id FROM removed_keys ORDER BY removed_ns DESC, id DESC LIMIT -1 OFFSET ?1)";
-    connection.execute(oldest, [MOST_GONE as u32]).map(drop)
+    connection.execute(oldest, [Graves::MOST as u32]).map(drop)
 }
 
 /// Days too long before the last one that anything was counted on, or before tomorrow if that is yet to come.

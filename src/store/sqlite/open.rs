@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 
 use super::fault;
+use crate::store::folder::keep;
 use crate::store::{ErrorKind, StoreError};
 
 /// What each version of the schema adds to the one before it.
@@ -112,12 +113,6 @@ fn found(path: &Path) -> Result<(), StoreError> {
     made.map_err(|error| fault(&new, &error))?;
     let moved = fs::rename(&new, path).and_then(|()| keep(path));
     moved.map_err(|error| unreachable(path, &error))
-}
-
-/// A new name lasts once its folder does.
-fn keep(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
