@@ -81,6 +81,23 @@ async fn i6_a_burst_is_one_strike_under_every_preset() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_shows_no_pace_under_any_preset() {
+    for preset in [unlimited_key_commune, preset::rotator, preset::api_key_lb, preset::key_cycle] {
+        let pool = pool(preset, 1);
+        let upstream = Upstream::in_turn(|number| if number == 20 { hinted_for("1") } else { ok() });
+        let client = client(&pool, &upstream);
+        for _ in 0..=20 {
+            fetch(&client, presented()).await;
+            tokio::time::advance(secs(1)).await;
+        }
+        tokio::time::advance(secs(60)).await;
+        for _ in 0..10 {
+            assert_eq!(fetch(&client, presented()).await.status, 200, "at once");
+        }
+    }
+}
+
 /// A request with key 0, which a private pool takes no notice of.
 fn presented() -> Request<Stepped> {
     to(CHAT, &[("authorization", &format!("Bearer {}", key(0)))], Stepped::full("x"))
