@@ -19,9 +19,9 @@ pub struct Left {
 }
 
 impl Left {
-    /// How long to leave a key alone of which so much is left while so many other requests are under way, and how long one
-    /// request takes to come back; `None` if there is enough for one more. Not capped.
-    pub(crate) fn wait(&self, others: u32) -> Option<(Duration, Duration)> {
+    /// How long to leave a key alone of which so much is left while so many other requests are under way; `None` if there is
+    /// enough for one more. Not capped.
+    pub(crate) fn wait(&self, others: u32) -> Option<Duration> {
         let requests = self.requests.and_then(|quota| quota.wait(others.into()));
         let tokens = self.tokens.and_then(|quota| quota.wait(0));
         requests.max(tokens)
@@ -45,12 +45,11 @@ pub struct Quota {
 
 impl Quota {
     /// How long it takes until one more than so many others fits, if that is not now, at the pace that is told.
-    fn wait(self, others: u64) -> Option<(Duration, Duration)> {
+    fn wait(self, others: u64) -> Option<Duration> {
         let missing = (others + 1).checked_sub(self.remaining).filter(|&missing| missing > 0)?;
         let used = self.limit.map_or(1, |limit| limit.saturating_sub(self.remaining)).max(1);
         // By the clock all of it comes back at once, and never later than that.
-        let reset = self.reset?;
-        Some((reset.mul_f64((missing as f64 / used as f64).min(1.0)), reset.div_f64(used as f64)))
+        Some(self.reset?.mul_f64((missing as f64 / used as f64).min(1.0)))
     }
 
     /// The one that has fewer left; of two that have as many, the one that takes longer to be whole.

@@ -170,12 +170,12 @@ impl Shared {
 
     /// The provider says that nothing is left of a key for so long.
     #[cold]
-    pub(super) fn avoid(&self, member: &Arc<Member>, (wait, pace): (Duration, Duration), now: Timestamp) {
+    pub(super) fn avoid(&self, member: &Arc<Member>, wait: Duration, now: Timestamp) {
         self.with(|ledger| {
-            let longest = ledger.penalties.longest_hint();
-            let wait = wait.min(longest);
-            let is_known = |ledger: &mut Ledger| self.learns_pace && !ledger.hear_pace(member, pace.min(longest), now);
-            if ledger.health_of(member).is_some() && !wait.is_zero() && !is_known(ledger) {
+            let wait = wait.min(ledger.penalties.longest_hint());
+            // What has been learned of a key is nearer to the truth than a rest that may be meant for all of it.
+            let applies = ledger.health_of(member).is_some() && !member.word.is_paced();
+            if applies && !wait.is_zero() {
                 ledger.close_until(member.place, now + wait, Source::Answer);
             }
         });

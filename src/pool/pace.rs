@@ -54,11 +54,11 @@ struct Pace {
 impl Pace {
     /// The first refusal: nothing is known but how often it was asked so far.
     fn guessed(interval: Duration, asked: u64, now: Timestamp) -> Self {
-        Self { excess: 0.25, doubling: 8.0, ..Self::told(interval.min(SECOND), asked, now) }
+        Self { excess: 0.25, doubling: 8.0, ..Self::seen(interval.min(SECOND), asked, now) }
     }
 
-    /// What a provider says about it.
-    fn told(interval: Duration, asked: u64, now: Timestamp) -> Self {
+    /// What has been seen.
+    fn seen(interval: Duration, asked: u64, now: Timestamp) -> Self {
         Self { refused: now, asked, refusals: 0, last: asked, interval, excess: 0.002, doubling: KNOWN }
     }
 
@@ -78,7 +78,7 @@ impl Pace {
         let interval = if slow { rest } else { seen }.min(slowest);
         // It is wrong by about half a request.
         let excess = (0.5 / served as f64).max(0.002);
-        *self = Self { excess, ..Self::told(interval, asked, now) };
+        *self = Self { excess, ..Self::seen(interval, asked, now) };
     }
 
     /// The time until the next request, `None` if there is no limit any more that is worth keeping.
@@ -114,16 +114,6 @@ impl Ledger {
             pace.refused(asked, rest, now);
         }
         member.word.set_paced(true);
-    }
-
-    /// The provider says how often a key may be asked that has nothing left for now. Answers whether that is news.
-    pub(super) fn hear_pace(&mut self, member: &Member, interval: Duration, now: Timestamp) -> bool {
-        if member.word.is_paced() {
-            return false;
-        }
-        self.paces.0.insert(member.place, Pace::told(interval, member.uses(), now));
-        member.word.set_paced(true);
-        true
     }
 
     /// A key that is held to a pace has been asked: not again before it is time.
