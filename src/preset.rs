@@ -13,12 +13,13 @@
 use std::time::Duration;
 
 use crate::health::{Ladder, Penalties};
-use crate::pool::{Builder, Commune, KeyPool};
+use crate::pool::{Builder, Commune, KeyPool, Limits};
 use crate::provider::Provider;
 use crate::rate::Rate;
-use crate::select::{FillFirst, NextTwo, RoundRobin, Sticky};
+use crate::select::{FillFirst, LeastServed, NextTwo, RoundRobin, Sticky};
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Key Commune: a commune of at most 200 keys, each presented once in two seconds. 401 blocks for a day, the third in a
@@ -59,43 +60,102 @@ pub fn key_commune(provider: Provider) -> Builder {
         .rejected(Ladder::steps([DAY]).retires_at(3))
         .throttled(Ladder::doubling(MINUTE, Duration::MAX).retires_at(15));
     let rules = Commune::default().rate(Rate::new(Duration::from_secs(2))).forwarded_host(true);
-    KeyPool::builder(provider).commune(rules).max_keys(200).select(NextTwo::default()).penalties(penalties)
+    builder(provider, penalties).commune(rules).max_keys(200).select(NextTwo::default())
 }
 
-/// `KeyCycleProxy`: each key in turn, and no memory of failures. Each answer that refuses moves on to the next key.
+/// `KeyCycleProxy`: each key in turn, by one counter, among those that [serve](crate::Key::models) the model, and no memory of
+/// failures. Each answer that refuses moves on to the next of them.
 ///
-/// Not followed: 400 and 502 are sent to every key (I4, I9); one request is sent up to sixteen times (I23).
+/// For its layer: [`Routing::key_cycle`](crate::demand::Routing::key_cycle). Where its code and what it documents disagree,
+/// what it documents counts: `others` stands for the models that no key names, and no repeat leaves the keys that serve the
+/// model. Its strategy `least_latency` is [`PeakEwma`](crate::select::PeakEwma), which measures answers instead of probes
+/// without a key; `round_robin_health_weighted` is [`TwoChoices`](crate::select::TwoChoices).
+///
+/// Not followed:
+///
+/// | it | here | by |
+/// |---|---|---|
+/// | a model that nobody serves is answered with 500 | with 404, in the provider's shape | I14 |
+/// | a path is written behind the key's base URL as it is, its query dropped | both are joined, and `..` refused | I1 |
+/// | the client's credential replaces the key's, its `Host` the provider's | they are removed | I2 |
+/// | redirects are followed | they go to the caller | I1 |
+/// | 400 and 418 are sent to every key | they are the caller's | I4 |
+/// | 502, 503, 504 and resets are sent again, on the same key first | they may have been processed | I9 |
+/// | one request is sent up to sixteen times, in the end to any key | once with each key that serves its model | I23 |
+/// | the first refusal of a key by 401 or 402 is the caller's | another key is tried | I14 |
+/// | when no key is left, a 502 that names the provider's URL | the last answer, or a refusal with `Retry-After` | I14 |
 pub fn key_cycle(provider: Provider) -> Builder {
-    KeyPool::builder(provider).select(RoundRobin::default()).penalties(silent().hints(false))
+    builder(provider, silent().hints(false)).select(RoundRobin::default())
 }
 
 /// api-key-lb: 429 rests a key for what `Retry-After` says, else for a minute; a [session](crate::demand::Demand::session)
-/// stays with its key, and what has none is served with the first key that does not rest.
+/// stays with its key, and what has none, or whose key rests, is served with the first key that does not.
 ///
-/// Not followed: a hash of one byte that leaves keys from the 257th on without sessions, and moves nearly all sessions when
-/// a key joins; a key that rests sends all its sessions to the first one. Neither: if all keys rest, the one that rests the shortest is asked all the same (I16); `Retry-After` has no
-/// bound (I7); a connection that fails is tried again on the same key (I9).
+/// For its layer: [`Routing::api_key_lb`](crate::demand::Routing::api_key_lb).
+///
+/// Not followed:
+///
+/// | it | here | by |
+/// |---|---|---|
+/// | a session's key is a hash of one byte, modulo the keys | all keys are ranked: each has its share | I20 |
+/// | the last thousand sessions are remembered | none is | I19 |
+/// | if all keys rest, the one that rests the shortest is asked all the same | it is not before its time | I14, I16 |
+/// | a rest ends by time | it ends with a success | I16 |
+/// | `Retry-After` has no bound | an hour | I7 |
+/// | 401 and 402 are the caller's | another key is tried | I14 |
+/// | a connection that fails is tried again on the same key | only what was never sent, on another | I9 |
 pub fn api_key_lb(provider: Provider) -> Builder {
-    KeyPool::builder(provider).select(Sticky::new(FillFirst)).penalties(silent().throttled(Ladder::steps([MINUTE])))
+    let penalties = silent().throttled(Ladder::steps([MINUTE]));
+    builder(provider, penalties).select(Sticky::new(FillFirst).spread(false))
 }
 
-/// The rotator library: 10, 30, 60, 120 s and then 2 h for one failure after another, what the provider says if it says
-/// something, and five minutes for 401.
+/// The rotator library: a key rests for the model alone, for 10, 30, 60, 120 s and then 2 h for one failure after another, or
+/// exactly for what the provider says, which is no strike. 401 rests it for all models for five minutes, and so
+/// do three models at the last step. At most one request at a time for each key and model; an idle key serves first, then
+/// one that is busy with another model, of these the one that has served the model least today ([`LeastServed`]). At 03:00 UTC
+/// everything is forgiven but what the provider has named the end of.
 ///
-/// Not followed: a caller's own mistakes and server errors cost a key its rest (I4, I15); a newer, shorter rest replaces a
-/// longer one (I5).
+/// For its layer: [`Routing::new`](crate::demand::Routing::new), and a
+/// [`max_wait`](crate::KeyCommuneLayer::max_wait) of 30 s.
+///
+/// Not followed:
+///
+/// | it | here | by |
+/// |---|---|---|
+/// | server errors rest a key, after a repeat on it | they are not the key's fault | I15, I9 |
+/// | a caller's mistake rests all keys | it comes back as it is | I4 |
+/// | a failure of all keys rests all keys | 401 of all is rolled back | I15 |
+/// | a newer, shorter rest replaces a longer one | rests only get longer | I5 |
+/// | a rest ends by time | it ends with a success | I16 |
+/// | a hint has no bound | a day | I7 |
+/// | every key is tried | sixteen | I23 |
+/// | who waits holds a key, or looks every 5 s, for ever | in turn, without a key, to a deadline | I14 |
+/// | any failure is answered with 500 | the last answer, or a refusal with `Retry-After` | I14 |
+/// | a lease whose answer nobody reads is held for ever | it ends with its drop | I24 |
+/// | an answer that breaks off is a success | it is neither | I8 |
 pub fn rotator(provider: Provider) -> Builder {
-    let ladder = [10, 30, 60, 120, 7_200].map(Duration::from_secs);
+    let ladder = || Ladder::steps([10, 30, 60, 120, 7_200].map(Duration::from_secs));
     let penalties = silent()
-        .throttled(Ladder::steps(ladder))
-        .quota_spent(Ladder::steps(ladder))
+        .by_model(true)
+        .throttled(ladder())
+        .quota_spent(ladder())
+        .forbidden(ladder())
         .rejected(Ladder::steps([5 * MINUTE]))
+        .lockout(3, 5 * MINUTE)
+        .hints_strike(false)
         .hint_cap(DAY);
-    KeyPool::builder(provider).penalties(penalties)
+    let limits = Limits::default().concurrent_per_model(1);
+    builder(provider, penalties).select(LeastServed).limits(limits).daily_reset(3 * HOUR)
+}
+
+/// Punishes so, and learns nothing else from it.
+fn builder(provider: Provider, penalties: Penalties) -> Builder {
+    KeyPool::builder(provider).penalties(penalties).learn_pace(false)
 }
 
 /// No outcome costs a key anything, and nothing is left to chance.
 fn silent() -> Penalties {
     let nothing = || Ladder::steps([]);
-    Penalties::default().jitter(false).throttled(nothing()).rejected(nothing()).quota_spent(nothing())
+    let penalties = Penalties::default().jitter(false).throttled(nothing()).rejected(nothing());
+    penalties.quota_spent(nothing()).forbidden(nothing())
 }

@@ -15,7 +15,12 @@ const WITHOUT_BODY: [Method; 6] =
 pub(crate) fn may_have_json(head: &Parts) -> bool {
     let all =
         |name: HeaderName, fits: fn(&str) -> bool| values(&head.headers, &name).all(|value| value.is_some_and(fits));
-    !WITHOUT_BODY.contains(&head.method) && all(CONTENT_TYPE, is_json) && all(CONTENT_ENCODING, is_plain)
+    may_have_body(head) && all(CONTENT_TYPE, is_json) && all(CONTENT_ENCODING, is_plain)
+}
+
+/// Whether a request can have a body that means anything.
+pub(super) fn may_have_body(head: &Parts) -> bool {
+    !WITHOUT_BODY.contains(&head.method)
 }
 
 fn values<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'h str>> {

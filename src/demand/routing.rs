@@ -6,7 +6,7 @@ use http::HeaderName;
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 
-use super::place::{may_have_json, model_in_path, parameter, response_in_path};
+use super::place::{may_have_body, may_have_json, model_in_path, parameter, response_in_path};
 use super::said::{Said, id};
 use super::source::Source;
 use super::{Demand, Inspect, Inspection};
@@ -23,9 +23,10 @@ use super::{Demand, Inspect, Inspection};
 /// empty or longer than [`Demand::MAX_LEN`] counts as not there.
 ///
 /// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
-/// it then. For the preceding response alone it is asked for only where the path ends in `/responses`. Of members with one name the last counts, as providers read it; a body that is longer than
-/// [`max_body`](Self::max_body), encoded, or not JSON says nothing. Nothing is refused, that is what `rules` are for, and
-/// a [`Demand`] in the request's extensions counts instead of all this.
+/// it then. For the preceding response alone it is asked for only where the path ends in `/responses`. Of members with one
+/// name the last counts, as providers read it; a body that is longer than [`max_body`](Self::max_body), encoded, or not JSON
+/// says nothing. Nothing is refused, but by [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the
+/// request's extensions counts instead of all this.
 ///
 /// ```
 /// use http::Request;
@@ -38,7 +39,7 @@ use super::{Demand, Inspect, Inspection};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Routing {
-    models: bool,
+    models: Find,
     sessions: Vec<Source>,
     previous_responses: bool,
     tokens: bool,
@@ -49,6 +50,15 @@ pub struct Routing {
 const MOST_TOKENS: u64 = 1 << 20;
 /// In English, about.
 const BYTES_PER_TOKEN: u64 = 4;
+
+/// Where models are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Find {
+    Nowhere,
+    Anywhere,
+    /// Where it must be.
+    InBody,
+}
 
 impl Default for Routing {
     fn default() -> Self {
@@ -64,7 +74,7 @@ impl Routing {
         let body =
             [Source::Id, Source::Message, Source::Metadata, Source::CacheKey, Source::MetadataUser, Source::User];
         let sessions = headers.into_iter().chain(body).chain([Source::Query, Source::Prompt]).collect();
-        Self { models: true, sessions, previous_responses: true, tokens: false, max_body: 1 << 20 }
+        Self { models: Find::Anywhere, sessions, previous_responses: true, tokens: false, max_body: 1 << 20 }
     }
 
     /// Looks for sessions as api-key-lb does, and for nothing else.
@@ -74,13 +84,23 @@ impl Routing {
     #[must_use]
     pub fn api_key_lb() -> Self {
         let sessions = vec![Source::Id, Source::Message, Source::PromptStart];
-        Self { models: false, sessions, previous_responses: false, ..Self::new() }
+        Self { models: Find::Nowhere, sessions, previous_responses: false, ..Self::new() }
+    }
+
+    /// Looks for models as `KeyCycleProxy` does, in the body and nowhere else, and for nothing else. What is no JSON object with
+    /// a text `model` is refused, and an empty body asks for the model `others`.
+    ///
+    /// So is, other than there, a body that is longer than [`max_body`](Self::max_body), and a model that is longer
+    /// than [`Demand::MAX_LEN`] or has no name at all (I7). A method that takes no body asks for any key.
+    #[must_use]
+    pub fn key_cycle() -> Self {
+        Self { models: Find::InBody, sessions: Vec::new(), previous_responses: false, ..Self::new() }
     }
 
     /// Whether to look for models. Default: yes.
     #[must_use]
     pub fn models(mut self, look: bool) -> Self {
-        self.models = look;
+        self.models = if look { Find::Anywhere } else { Find::Nowhere };
         self
     }
 
@@ -126,9 +146,10 @@ impl Routing {
 
     /// Whether there is anything that only the body can tell.
     fn needs_body(&self, head: &Parts) -> bool {
-        let model = || self.models && model_in_path(head.uri.path()).is_none();
+        let model = || self.models == Find::Anywhere && model_in_path(head.uri.path()).is_none();
         let response = || self.previous_responses && head.uri.path().ends_with("/responses");
-        may_have_json(head) && (self.tokens || response() || self.needs_body_for_session(head) || model())
+        let asks = || self.tokens || response() || self.needs_body_for_session(head) || model();
+        if self.models == Find::InBody { may_have_body(head) } else { may_have_json(head) && asks() }
     }
 
     /// Whether a source in the body comes before any in the head that names a session.
@@ -139,11 +160,11 @@ impl Routing {
     }
 
     fn demand(&self, head: &Parts, said: &Said<'_>, length: impl FnOnce() -> u64) -> Demand {
-        let model = model(head, said);
+        let model = self.model(head, said);
         let session = self.sessions.iter().find_map(|source| source.find(head, said, model.as_deref()));
         let previous = || response_in_path(head.uri.path()).or_else(|| id(said.previous_response));
         let mut demand = Demand::default();
-        if let Some(name) = model.filter(|_| self.models) {
+        if let Some(name) = model.filter(|_| self.models != Find::Nowhere) {
             demand = demand.model(&name);
         }
         if let Some(id) = self.previous_responses.then(previous).flatten() {
@@ -158,12 +179,26 @@ impl Routing {
             None => demand,
         }
     }
+
+    /// The model, whether or not it is looked for: a prompt is told apart by it.
+    fn model<'r>(&self, head: &'r Parts, said: &Said<'r>) -> Option<Cow<'r, str>> {
+        let in_query = || parameter(head.uri.query()?, &["model"]);
+        match self.models {
+            Find::InBody => id(said.model),
+            _ => model_in_path(head.uri.path()).or_else(|| id(said.model)).or_else(in_query),
+        }
+    }
+
+    fn judge(&self, head: &Parts, body: &[u8]) -> Inspection {
+        match Said::with_model(body) {
+            Ok(said) => Inspection::Demand(self.demand(head, &said, || body.len() as u64)),
+            Err(reason) => invalid(reason),
+        }
+    }
 }
 
-/// The model, whether or not it is looked for: a prompt is told apart by it.
-fn model<'r>(head: &'r Parts, said: &Said<'r>) -> Option<Cow<'r, str>> {
-    let in_query = || parameter(head.uri.query()?, &["model"]);
-    model_in_path(head.uri.path()).or_else(|| id(said.model)).or_else(in_query)
+fn invalid(reason: &str) -> Inspection {
+    Inspection::Refuse(format!("Invalid JSON payload: {reason}").into())
 }
 
 /// How long a body is that has not been read, as far as its sender says.
@@ -177,11 +212,19 @@ impl Inspect for Routing {
         match body {
             None if self.needs_body(head) => Inspection::NeedsBody(self.max_body),
             None => self.too_long(head),
+            Some(body) if self.may_refuse() => self.judge(head, body),
             Some(body) => Inspection::Demand(self.demand(head, &Said::read(body), || body.len() as u64)),
         }
     }
 
     fn too_long(&self, head: &Parts) -> Inspection {
+        if self.may_refuse() && may_have_body(head) {
+            return invalid("it is too long, or did not arrive whole");
+        }
         Inspection::Demand(self.demand(head, &Said::default(), || announced(head)))
+    }
+
+    fn may_refuse(&self) -> bool {
+        self.models == Find::InBody
     }
 }

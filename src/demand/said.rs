@@ -15,6 +15,8 @@ use super::reader::{Raw, Reader, short};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Said<'b> {
     pub(super) model: Raw<'b>,
+    /// Whether there is more than one.
+    has_models: bool,
     pub(super) previous_response: Raw<'b>,
     /// In the order in which they count.
     pub(super) ids: [Raw<'b>; 5],
@@ -62,12 +64,29 @@ impl<'b> Said<'b> {
         self.lengths.into_iter().chain([self.gemini_length]).filter_map(count).max().unwrap_or_default()
     }
 
+    /// The same of a body that must name one model, or be empty and stand for `others`; else why it does not.
+    pub(super) fn with_model(body: &'b [u8]) -> Result<Self, &'static str> {
+        if body.is_empty() {
+            return Ok(Self { model: br#""others""#, ..Self::default() });
+        }
+        let said = Reader::new(body).said().ok_or("it is not JSON")?;
+        match id(said.model) {
+            _ if said.model.is_empty() => Err("missing field `model`"),
+            _ if said.has_models => Err("duplicate field `model`"),
+            Some(_) => Ok(said),
+            None => Err("`model` is no name"),
+        }
+    }
+
     fn keep(&mut self, name: &str, value: Raw<'b>) {
         let [session, session_camel, conversation, conversation_camel, thread] = &mut self.ids;
         let [system, instructions, gemini, gemini_camel] = &mut self.system;
         let [max, max_completion, max_output] = &mut self.lengths;
         let known = match name {
-            "model" => &mut self.model,
+            "model" => {
+                self.has_models = !self.model.is_empty();
+                &mut self.model
+            }
             "previous_response_id" => &mut self.previous_response,
             "session_id" => session,
             "sessionId" => session_camel,

@@ -210,11 +210,12 @@ impl Health {
     fn struck(self, outcome: Outcome, verdict: &Verdict, judge: &Judge<'_>) -> Self {
         let Some(ladder) = judge.penalties.ladder(outcome) else { return self.released(self.changed, judge) };
         let mut next = Self { changed: judge.next, rested: judge.next, suspected: false, ..self };
-        let strikes = next.count(outcome, judge.counts);
+        let hinted = judge.penalties.hinted(outcome, verdict.hint);
+        let is_strike = hinted.is_none() || judge.penalties.do_hints_strike();
+        let strikes = if is_strike { next.count(outcome, judge.counts) } else { 0 };
         if ladder.retires(strikes) {
             return next.retired(Reason::Outcome(outcome), judge.next);
         }
-        let hinted = judge.penalties.hinted(outcome, verdict.hint);
         let rest = hinted.unwrap_or_else(|| judge.penalties.spread(ladder.rest(strikes), judge.draw));
         next.reason = Some(if hinted.is_some() { Reason::Hinted(outcome) } else { Reason::Outcome(outcome) });
         next.rest(rest, judge.now)

@@ -20,6 +20,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// let strict = Penalties::default().rejected(Ladder::steps([Duration::from_secs(86_400)]).retires_at(3));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches")]
 pub struct Penalties {
     throttled: Ladder,
     rejected: Ladder,
@@ -28,6 +29,7 @@ pub struct Penalties {
     by_model: bool,
     lockout: Option<Lockout>,
     hints: bool,
+    hints_strike: bool,
     hint_cap: Duration,
     quota_cap: Duration,
     jitter: bool,
@@ -45,6 +47,7 @@ impl Default for Penalties {
             by_model: false,
             lockout: None,
             hints: true,
+            hints_strike: true,
             hint_cap: HOUR,
             quota_cap: DAY,
             jitter: true,
@@ -106,6 +109,14 @@ impl Penalties {
         self
     }
 
+    /// Whether a failure whose rest a hint tells is a strike, so that the next one without a hint rests the key for longer.
+    /// Default: yes.
+    #[must_use]
+    pub fn hints_strike(mut self, strikes: bool) -> Self {
+        self.hints_strike = strikes;
+        self
+    }
+
     /// The longest rest that a hint can ask for when the key is throttled. Default: 1 h.
     #[must_use]
     pub fn hint_cap(mut self, longest: Duration) -> Self {
@@ -152,6 +163,10 @@ impl Penalties {
 
     pub(crate) fn longest_hint(&self) -> Duration {
         if self.hints { self.hint_cap } else { Duration::ZERO }
+    }
+
+    pub(super) fn do_hints_strike(&self) -> bool {
+        self.hints_strike
     }
 
     /// What a verdict strikes by these rules.

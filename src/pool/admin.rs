@@ -62,8 +62,10 @@ impl KeyPool {
         self.change(id, |health, next, _| health.blocked(until, next))
     }
 
-    /// Gives a key a clean slate, whatever was held against it. Answers whether there is such a key.
+    /// Gives a key a clean slate, whatever was held against it, for whichever model. Answers whether there is such a key.
     pub fn unblock(&self, id: KeyId) -> bool {
+        let now = self.now();
+        self.0.with(|ledger| ledger.clear_pairs(id, now));
         self.change(id, |_, next, _| Health::cleared(next))
     }
 

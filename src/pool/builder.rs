@@ -202,7 +202,8 @@ impl Builder {
         let max_keys = self.max_keys.unwrap_or(usual);
         let capacity = Arc::new(Capacity::new(self.limits, &self.pool_limits));
         let paced = capacity.limits_rates();
-        let signals = Arc::new(Signals::new(self.strategy.latency_decay(), capacity.limits_anything()));
+        let (decay, counts_models) = (self.strategy.latency_decay(), self.strategy.counts_models());
+        let signals = Arc::new(Signals::new(decay, counts_models, capacity.limits_anything()));
         let roster = Arc::new(Roster::new(Box::default()));
         let queue = Queue::new(self.max_waiting);
         let mut ledger =

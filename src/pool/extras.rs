@@ -1,10 +1,11 @@
 //! What only some members need: those of a commune or a pool with limits, those of one whose strategy asks how long they
-//! take, those whose keys are written in another way, and the first few of any. A million others do without.
+//! take or what they have served, those whose keys are written in another way, and the first few of any. A million others do without.
 
 use std::sync::OnceLock;
 
 use super::latency::Latency;
 use super::limiter::Limiter;
+use super::served::Served;
 use crate::rate::Gate;
 use crate::scrub::Scrubber;
 use crate::secret::Secret;
@@ -20,6 +21,8 @@ pub(super) struct Extras {
     pub(super) scrubber: OnceLock<Scrubber>,
     /// How long it takes to answer.
     pub(super) latency: Latency,
+    /// What it has served of each model.
+    pub(super) served: Served,
     /// How often its owner comes.
     pub(super) gate: Gate,
     /// Answers that others got with it, and that its owner got with others.

@@ -184,16 +184,20 @@ impl Lease {
         if self.call != Call::Open && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
             return;
         }
-        if self.member.signals.latency_decay.is_some() {
-            return self.settle_timed(verdict, now);
+        if self.member.signals.latency_decay.is_some() || self.member.signals.counts_models {
+            self.tell_strategy(verdict, now);
         }
         self.act(verdict, now);
     }
 
     #[cold]
-    fn settle_timed(&mut self, verdict: &Verdict, now: Timestamp) {
+    fn tell_strategy(&self, verdict: &Verdict, now: Timestamp) {
         self.time(now);
-        self.act(verdict, now);
+        if verdict.outcome == Outcome::Accepted
+            && let Some(served) = self.member.served()
+        {
+            served.note(self.wish.model.as_deref(), now);
+        }
     }
 
     #[inline]

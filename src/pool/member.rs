@@ -10,6 +10,7 @@ use super::extras::Extras;
 use super::key::{Key, Said};
 use super::latency::Latency;
 use super::limiter::Limiter;
+use super::served::Served;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::today::Today;
@@ -141,6 +142,11 @@ impl Member {
         self.extras().map(|extras| &extras.latency)
     }
 
+    /// What it has served of each model, where the strategy asks.
+    pub(super) fn served(&self) -> Option<&Served> {
+        self.extras().map(|extras| &extras.served)
+    }
+
     /// What it has been asked for, where that is limited.
     pub(super) fn limiter(&self) -> Option<&Limiter> {
         self.extras()?.limiter.as_deref()
@@ -226,6 +232,12 @@ impl Member {
         Load::new(self.late(now), in_flight, uses)
     }
 
+    /// The same, but for what it has served of a model today.
+    pub(super) fn load_for(&self, model: Option<&str>, now: Timestamp) -> Load {
+        let uses = self.served().map_or(0, |served| served.of(model, now));
+        Load { uses, ..self.load(now) }
+    }
+
     /// How often it was throttled of late: the count halves with every span of about nine minutes.
     #[inline]
     fn late(&self, now: Timestamp) -> u32 {
@@ -262,7 +274,9 @@ impl Member {
 }
 
 fn has_extras(place: usize, shared: &Shared) -> bool {
-    place < KEPT_SCRUBBERS as usize || shared.commune.is_some() || shared.signals.latency_decay.is_some()
+    let signals = &shared.signals;
+    let asked_for = signals.latency_decay.is_some() || signals.counts_models;
+    place < KEPT_SCRUBBERS as usize || shared.commune.is_some() || asked_for
 }
 
 /// In the window in which a member was last used: its counts have been taken since.

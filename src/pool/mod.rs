@@ -38,6 +38,7 @@ mod refills;
 mod renewal;
 mod roster;
 mod scopes;
+mod served;
 mod shared;
 mod signals;
 mod snapshot;

@@ -15,6 +15,7 @@ use super::word::Standing;
 use crate::clock::Timestamp;
 use crate::health::{Health, Judge, State};
 use crate::outcome::{Fault, Outcome, Scope, Verdict};
+use crate::secret::KeyId;
 
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
@@ -170,7 +171,9 @@ impl Ledger {
             let judge = Judge { counts: !lease.is_foreign(), ..self.judge(now, draw) };
             let after = before.judged(&heard, lease.step, &judge);
             self.install_at(spot, after, now);
-            self.lock_out(spot, now);
+            if struck == Some(spot) {
+                self.lock_out(spot, now);
+            }
         }
     }
 
@@ -283,6 +286,15 @@ impl Ledger {
             }
         }
         self.tell_scopes();
+    }
+
+    /// Holds nothing against a key any more for any model.
+    pub(super) fn clear_pairs(&mut self, id: KeyId, now: Timestamp) {
+        let Some(place) = self.place_of(id) else { return };
+        let lanes: Vec<_> = self.scopes.pairs_at(place).map(|(lane, _)| lane).collect();
+        for lane in lanes {
+            self.install_at(Spot::Pair(place, lane), Health::cleared(self.next_step()), now);
+        }
     }
 
     /// No model is told apart any more by this number.

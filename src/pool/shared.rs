@@ -117,6 +117,10 @@ impl Strategy {
             Self::Other(strategy) => guarded(|| strategy.latency_decay()).flatten(),
         }
     }
+
+    pub(super) fn counts_models(&self) -> bool {
+        matches!(self, Self::Other(strategy) if guarded(|| strategy.counts_models()).unwrap_or(false))
+    }
 }
 
 fn home(strategy: &dyn Select, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {

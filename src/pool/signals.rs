@@ -33,6 +33,8 @@ pub(crate) struct Signals {
     used: AtomicU64,
     /// Over which time the latency of members is averaged, if the strategy looks at it.
     pub(crate) latency_decay: Option<Duration>,
+    /// Whether what members serve is counted by model, if the strategy looks at that.
+    pub(crate) counts_models: bool,
     /// Whether anything limits what members may be asked for.
     pub(crate) is_limited: bool,
     /// When a member that has been asked for all it may can be asked again.
@@ -55,7 +57,7 @@ pub(crate) enum Telling {
 }
 
 impl Signals {
-    pub(crate) fn new(latency_decay: Option<Duration>, is_limited: bool) -> Self {
+    pub(crate) fn new(latency_decay: Option<Duration>, counts_models: bool, is_limited: bool) -> Self {
         Self {
             step: AtomicU64::new(0),
             next_due: AtomicU64::new(u64::MAX),
@@ -63,6 +65,7 @@ impl Signals {
             scopes: AtomicU32::new(0),
             used: AtomicU64::new(0),
             latency_decay,
+            counts_models,
             is_limited,
             next_refill: AtomicU64::new(u64::MAX),
             waiting: AtomicU32::new(0),

@@ -132,6 +132,12 @@ impl<S: Seats> Candidates for View<'_, S> {
         self.member(place).map_or_else(Load::default, felt)
     }
 
+    fn load_for_model(&self, place: Place) -> Load {
+        let (model, now) = (self.question.demand.model_name(), self.question.now);
+        let felt = |member: &Arc<Member>| self.seats.felt(member.load_for(model, now), || member.weight());
+        self.member(place).map_or_else(Load::default, felt)
+    }
+
     fn own(&self) -> Option<Place> {
         let own = self.question.roster.place_of(self.question.demand.caller_id()?)?;
         let seat = self.seats.seat_of(own as u32)?;

@@ -7,6 +7,7 @@
 //! third of what burdens a key of weight 1. Of several tiers one is shown, the first that can serve the request.
 
 mod fill_first;
+mod least_served;
 mod least_used;
 mod next_two;
 mod peak_ewma;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use crate::demand::Demand;
 pub use fill_first::FillFirst;
+pub use least_served::LeastServed;
 pub use least_used::LeastUsed;
 pub use next_two::NextTwo;
 pub use peak_ewma::PeakEwma;
@@ -61,6 +63,11 @@ pub trait Select: Send + Sync {
     fn latency_decay(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether what keys serve is counted by model, for [`Candidates::load_for_model`]; asked once. Default: no.
+    fn counts_models(&self) -> bool {
+        false
+    }
 }
 
 /// The members that may serve a request and that it has not tried yet, as the pool sees them at this moment.
@@ -81,6 +88,12 @@ pub trait Candidates {
     /// The same, but for throttles and uses since midnight UTC. Unlike those of [`load`](Self::load), they do not fade, and
     /// do not even out what a key that was away has missed.
     fn load_today(&self, place: Place) -> Load {
+        self.load(place)
+    }
+
+    /// The same as [`load`](Self::load), but for uses: how often the key has served the model that is asked for since midnight
+    /// UTC. Only where that is [counted](Select::counts_models).
+    fn load_for_model(&self, place: Place) -> Load {
         self.load(place)
     }
 

@@ -8,7 +8,7 @@ use crate::demand::Demand;
 ///
 /// Each session ranks the keys in an order of its own (rendezvous hashing, Thaler and Ravishankar, 1998), the same in every
 /// process that knows the pool's [pepper](crate::secret::Pepper) and its keys: nothing is remembered. The first of them that
-/// is a candidate serves, so that the sessions of a key that rests are spread over all others, and come back
+/// is a candidate serves, so that the sessions of a key that rests are [spread](Self::spread) over all others, and come back
 /// after. A key that joins takes its share of the sessions and moves no other.
 ///
 /// Its cost grows with the pool: a third of a microsecond for the hash of the session, and two
@@ -22,22 +22,42 @@ use crate::demand::Demand;
 /// let pool = KeyPool::builder(Provider::OPENAI).select(Sticky::new(LeastUsed)).build()?;
 /// # Ok::<(), key_commune::pool::PoolError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a strategy does nothing until a pool is built with it"]
 pub struct Sticky<S = TwoChoices> {
     otherwise: S,
+    spread: bool,
 }
 
 impl<S: Select> Sticky<S> {
     /// Requests without a session are served as the other strategy says.
     pub const fn new(otherwise: S) -> Self {
-        Self { otherwise }
+        Self { otherwise, spread: true }
+    }
+
+    /// Whether the sessions of a key that rests are spread over all others, each always onto the same. If not, they are
+    /// served as the other strategy says until it is back. Default: yes.
+    pub const fn spread(mut self, on: bool) -> Self {
+        self.spread = on;
+        self
+    }
+}
+
+impl<S: Select + Default> Default for Sticky<S> {
+    fn default() -> Self {
+        Self::new(S::default())
     }
 }
 
 impl<S: Select> Select for Sticky<S> {
     fn select(&self, candidates: &dyn Candidates, demand: &Demand) -> Option<Place> {
         let Some(session) = candidates.session() else { return self.otherwise.select(candidates, demand) };
-        first(candidates.fingerprints(), session, |place| candidates.at_or_after(place) == Some(place))
+        let is_candidate = |place| candidates.at_or_after(place) == Some(place);
+        if self.spread {
+            return first(candidates.fingerprints(), session, is_candidate);
+        }
+        let home = self.home(candidates, demand).filter(|&home| is_candidate(home));
+        home.or_else(|| self.otherwise.select(candidates, demand))
     }
 
     fn home(&self, candidates: &dyn Candidates, demand: &Demand) -> Option<Place> {
@@ -49,6 +69,10 @@ impl<S: Select> Select for Sticky<S> {
 
     fn latency_decay(&self) -> Option<Duration> {
         self.otherwise.latency_decay()
+    }
+
+    fn counts_models(&self) -> bool {
+        self.otherwise.counts_models()
     }
 }
 

@@ -104,7 +104,9 @@ fn a_key_is_asked_at_the_pace_of_its_limit_and_not_once_more() {
         assert_eq!(leases.len(), 2, "in second {second}");
         let full = take(&pool, "").unwrap_err();
         assert_eq!(full.soonest, in_secs(&pool, 1));
-        leases.into_iter().for_each(|lease| accept(&pool, lease));
+        for lease in leases {
+            accept(&pool, lease);
+        }
         clock.pass(secs(1));
     }
 }

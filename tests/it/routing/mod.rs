@@ -88,6 +88,7 @@ fn states(pool: &KeyPool) -> Vec<State> {
     pool.snapshot().members.iter().map(|member| member.state).collect()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "compared with what the pool says")]
 fn in_secs(pool: &KeyPool, seconds: u64) -> Option<Timestamp> {
     Some(pool.now() + secs(seconds))
 }

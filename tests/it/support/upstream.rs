@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body::Body;
 use http_body_util::BodyExt;
 use key_commune::service::ReplayBody;
@@ -28,6 +28,7 @@ impl std::error::Error for Oops {}
 /// A request as it was sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
+    pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Vec<u8>,
@@ -166,7 +167,7 @@ impl Service<Request<ReplayBody<Stepped>>> for Upstream {
     fn call(&mut self, request: Request<ReplayBody<Stepped>>) -> Self::Future {
         assert!(std::mem::take(&mut self.ready), "called without having been polled ready");
         let (head, body) = request.into_parts();
-        let head = Seen { uri: head.uri, headers: head.headers, ..Seen::default() };
+        let head = Seen { method: head.method, uri: head.uri, headers: head.headers, ..Seen::default() };
         let mut log = self.log.lock().unwrap();
         let number = log.len();
         log.push(head);
