@@ -11,9 +11,9 @@ use crate::simulation::{Kind, Tells};
 const GREY: &str = "#7d8590";
 /// Who is drawn, how, and what it is called.
 const LINES: [(Kind, &str, &str, &str); 6] = [
-    (Kind::Ideal, GREY, "2 3", "ideal scheduler"),
-    (Kind::Told, "#3fb950", "", "key-commune, limits told"),
-    (Kind::Pool(Tells::Refusals), "#2f81f7", "6 3", "key-commune, limits hidden"),
+    (Kind::Ideal, GREY, "2 3", "ideal"),
+    (Kind::Told, "#3fb950", "", "key-commune, told"),
+    (Kind::Pool(Tells::Refusals), "#2f81f7", "6 3", "key-commune, hidden"),
     (Kind::Retrying, "#d29922", "", "round robin, 3 retries"),
     (Kind::RoundRobin, "#bf7fd1", "", "round robin"),
     (Kind::OneKey, "#e5534b", "", "one key"),
