@@ -80,8 +80,8 @@ impl Routing {
         Self { models: Find::Nowhere, sessions, previous_responses: false, ..Self::new() }
     }
 
-    /// Looks for models as `KeyCycleProxy` does, in the body and nowhere else, and for nothing else. What is no JSON object with
-    /// a text `model` is refused, and an empty body asks for the model `others`.
+    /// Looks for models as `KeyCycleProxy` does, in the body and nowhere else, and for nothing else. What is no JSON object
+    /// with a text `model` is refused, and an empty body asks for the model `others`.
     ///
     /// So is, other than there, a body that is longer than [`max_body`](Self::max_body), and a model that is longer
     /// than [`Demand::MAX_LEN`] or has no name at all (I7). A method that takes no body asks for any key.
