@@ -24,8 +24,7 @@ use super::{Demand, Inspect, Inspection};
 /// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
 /// it then. Of members with one name the last counts, as providers read it; a body that is longer than
 /// [`max_body`](Self::max_body), encoded, or not JSON says nothing. Nothing is refused, but by
-/// [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the request's extensions counts instead of
-/// all this.
+/// [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the extensions counts instead.
 ///
 /// ```
 /// use http::Request;
@@ -44,12 +43,11 @@ pub struct Routing {
     max_body: usize,
 }
 
-/// Where models are looked for.
+/// Where models are looked for, or must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Find {
     Nowhere,
     Anywhere,
-    /// Where it must be.
     InBody,
 }
 
