@@ -123,6 +123,8 @@ fn i11_a_request_that_cannot_be_sent_again_costs_no_allocation() {
     assert_eq!(added(&layer(1), || template.request()), 0, "one key");
     assert_eq!(added(&layer(1), streamed), 0, "one key, a stream");
     assert_eq!(added(&layer(200).max_replay(1_023), || template.request()), 0, "too large to keep");
+    let head_tells = Routing::new().models(false).sessions([]);
+    assert_eq!(added(&layer(1).inspect(head_tells), streamed), 0, "one key, a stream that is not looked into");
 }
 
 /// Two make the copy of the header map: its entries, and the table that finds them.

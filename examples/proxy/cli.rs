@@ -11,7 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use key_commune::rate::Rate;
 use key_commune::subnet::Network;
 
+use crate::choosing::Choosing;
+use crate::content::Content;
 use crate::keytool::Keys;
+use crate::limiting::Limiting;
 use crate::{Problem, vault};
 
 /// A streaming reverse proxy that gives everybody behind it one pool of API keys.
@@ -71,6 +74,12 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) keys: KeySources,
     #[command(flatten)]
+    pub(crate) choosing: Choosing,
+    #[command(flatten)]
+    pub(crate) limiting: Limiting,
+    #[command(flatten)]
+    pub(crate) content: Content,
+    #[command(flatten)]
     pub(crate) store: vault::Options,
     /// The most keys that share a commune. Beyond it callers are served with their own key
     #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
@@ -78,9 +87,6 @@ pub(crate) struct Serve {
     /// How often each presented key may come, such as 1/2s or 30/1m; more often: 429. Default: as often as it likes
     #[arg(long, help_heading = "Commune", value_name = "COUNT/DURATION", value_parser = rate)]
     pub(crate) rate_per_caller: Option<Rate>,
-    /// How many requests of a presented key may come at once after a pause
-    #[arg(long, help_heading = "Commune", value_name = "NUMBER", requires = "rate_per_caller", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) burst: Option<u32>,
     /// How many more answers a caller may get with others' keys than others have got with its own; beyond that its own key
     /// serves it. Default: no limit
     #[arg(long, help_heading = "Commune", value_name = "NUMBER")]
@@ -108,10 +114,6 @@ pub(crate) struct Serve {
     /// How long a request may wait for a key when none can serve it; then 429 or 503
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     pub(crate) max_wait: Duration,
-    /// Refuse requests whose model does not match this pattern, such as '^gpt-4o-mini$', with 400; without ^ and $ it
-    /// matches anywhere. Judged is the JSON body of every request that has or must have one; any other body is refused
-    #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
-    pub(crate) allow_model: Option<String>,
     /// Environment variable with the key that callers must present, 16 or more characters, as a bearer token or in
     /// x-api-key, api-key or x-goog-api-key
     #[arg(long, value_name = "NAME")]

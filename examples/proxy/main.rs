@@ -13,7 +13,7 @@
 //! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ connections ─ hyper
 //! ```
 //!
-//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys` with `entry`, `door`, `stock`), `server`
+//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys` with `entry`, `door`, `choosing`, `limiting`, `content`, `stock`), `server`
 //! and `wire` (connections and signals), `plane` (one request), `census` and `index` (what the proxy says of itself),
 //! `upstream` with `connections`, `connect` and `tls` (the client below the layer), `idle` (bodies that stand still),
 //! `failure` (what goes wrong, as an answer), `vault`, `master` and `keeping` (keys outlive the process), `keytool`
@@ -22,9 +22,11 @@
 
 mod answer;
 mod census;
+mod choosing;
 mod cli;
 mod connect;
 mod connections;
+mod content;
 mod demo;
 mod door;
 mod entry;
@@ -35,6 +37,7 @@ mod index;
 mod keeping;
 mod keys;
 mod keytool;
+mod limiting;
 mod log;
 mod master;
 mod plane;
@@ -86,9 +89,11 @@ fn say(text: impl Display) {
 
 fn run(command: Command) -> Result<ExitCode, Problem> {
     match command {
-        Command::Serve(options) => {
-            serve(&options.common, async { server::run(Settings::read(&options).await?, |_| ()).await })
-        }
+        Command::Serve(options) => serve(&options.common, async {
+            let settings = Settings::read(&options).await?;
+            let pool = settings.pool.clone();
+            server::run(settings, |_| settings::tell(&options, &pool)).await
+        }),
         Command::Demo(options) => serve(&options.common.clone(), demo::run(options)),
         Command::Keys(keys) => keytool::run(&keys),
     }

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use key_commune::rules::Rules;
 use key_commune::subnet::Proxies;
 use key_commune::{KeyCommuneLayer, KeyPool};
 use rustls::ClientConfig;
+use tracing::info;
 
 use crate::cli::{Common, Mode, Serve};
 use crate::door::Door;
 use crate::keeping::Keeping;
+use crate::stock::Stock;
 use crate::{Problem, failure, keys, row, stock, tls};
 
 pub(crate) struct Settings {
@@ -48,14 +49,18 @@ impl Settings {
         let tls = tls::config(options.ca_file.as_deref())?;
         let timeouts =
             Timeouts { connect: options.connect_timeout, head: options.head_timeout, idle: options.idle_timeout };
-        let rules = rules(options.allow_model.as_deref())?;
+        options.choosing.check(options, mode)?;
+        options.limiting.check(options, mode)?;
+        let rules = options.content.rules()?;
         let (pool, keeping) = stock::pool(options, mode, row).await?;
+        let follows = mode == Mode::Private;
+        let routing = options.choosing.routing().previous_responses(follows);
+        let finder = options.content.finder(&pool, routing.tokens(options.limiting.counts_tokens()));
         let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
-        if let Some(rules) = rules {
-            settings.layer = settings.layer.inspect(rules);
-        }
-        // What nobody keeps need not be counted.
-        settings.layer = settings.layer.usage(keeping.is_some());
+        // What nobody keeps, or limits, need not be counted.
+        let counts = keeping.is_some() || options.limiting.counts_tokens();
+        let layer = settings.layer.usage(counts).follow_responses(follows).heed_limits(options.choosing.heed_limits);
+        settings.layer = options.content.apply(layer, rules, finder);
         let told = keeping.is_some() || mode == Mode::Commune;
         settings.proxies = told.then(|| options.trusted_proxy.iter().copied().collect());
         settings.keeping = keeping;
@@ -80,14 +85,18 @@ impl Settings {
     }
 }
 
+/// Says by what keys are chosen.
+pub(crate) fn tell(options: &Serve, pool: &KeyPool) {
+    info!("strategy: {}", options.choosing);
+    if !pool.is_commune() {
+        info!("limits: {}", options.limiting);
+        info!("keys: {}", Stock::of(pool));
+    }
+}
+
 /// Callers of a commune present one key, and it is their own.
 fn check_door(door: &Door) -> Result<(), Problem> {
     if door.is_open() { Ok(()) } else { Err("--proxy-key-env: callers of a commune present keys of their own".into()) }
-}
-
-fn rules(model: Option<&str>) -> Result<Option<Rules>, Problem> {
-    let rules = model.map(|pattern| Rules::new().body("model", pattern)).transpose();
-    rules.map_err(|error| format!("--allow-model: {error}"))
 }
 
 /// Whoever reaches a proxy without a door spends its keys.

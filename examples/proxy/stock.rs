@@ -1,8 +1,9 @@
 //! The pool with its keys: those of the store, and those that the options bring.
 
 use std::collections::HashMap;
+use std::fmt;
 
-use key_commune::pool::{Builder, Commune, Key, KeyPool};
+use key_commune::pool::{Builder, Commune, Key, KeyPool, MemberSnapshot};
 use key_commune::provider::Provider;
 use key_commune::record::{Change, Record, Traits};
 use key_commune::store::Store;
@@ -94,18 +95,48 @@ fn build(builder: Builder) -> Result<KeyPool, Problem> {
 }
 
 fn builder(options: &Serve, mode: Mode, row: Provider) -> Builder {
-    let builder = KeyPool::builder(row);
+    let builder = options.choosing.builder(row);
     match mode {
-        Mode::Private => builder,
+        Mode::Private => builder.limits(options.limiting.each()).pool_limits(options.limiting.all()),
+        Mode::Commune if options.choosing.rules_callers() => builder.max_keys(options.max_keys as usize),
         Mode::Commune => builder.commune(commune(options)).max_keys(options.max_keys as usize),
     }
 }
 
 fn commune(options: &Serve) -> Commune {
-    let burst = options.burst.unwrap_or(1);
+    let burst = options.limiting.burst.unwrap_or(1);
     let mut rules = Commune::default();
     if let Some(rate) = options.rate_per_caller {
         rules = rules.rate(rate.burst(burst));
     }
     options.credit.map_or(rules.clone(), |credit| rules.credit(credit))
+}
+
+/// How many keys there are, and what is special about them.
+pub(crate) struct Stock {
+    keys: usize,
+    special: Vec<(usize, &'static str)>,
+}
+
+impl Stock {
+    pub(crate) fn of(pool: &KeyPool) -> Self {
+        let members = pool.snapshot().members;
+        let count = |is: fn(&MemberSnapshot) -> bool| members.iter().filter(|member| is(member)).count();
+        let special = vec![
+            (count(|member| member.traits.models.is_some()), "for some models only"),
+            (count(|member| member.traits.weight.get() > 1), "with a weight"),
+            (count(|member| member.traits.tier > 0), "behind the first tier"),
+            (count(|member| member.traits.group.is_some()), "in a group"),
+            (count(|member| member.origin.is_some()), "with a base URL of their own"),
+        ];
+        Self { keys: members.len(), special }
+    }
+}
+
+impl fmt::Display for Stock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.keys)?;
+        let mut special = self.special.iter().filter(|(count, _)| *count > 0);
+        special.try_for_each(|(count, what)| write!(f, ", {count} {what}"))
+    }
 }

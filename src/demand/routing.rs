@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderName;
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
 
 use super::place::{may_have_body, may_have_json, model_in_path, parameter, response_in_path};
@@ -22,9 +23,10 @@ use super::{Demand, Inspect, Inspection};
 /// empty or longer than [`Demand::MAX_LEN`] counts as not there.
 ///
 /// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
-/// it then. Of members with one name the last counts, as providers read it; a body that is longer than
-/// [`max_body`](Self::max_body), encoded, or not JSON says nothing. Nothing is refused, but by
-/// [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the extensions counts instead.
+/// it then. For the preceding response alone it is asked for only where the path ends in `/responses`. Of members with one
+/// name the last counts, as providers read it; a body that is longer than [`max_body`](Self::max_body), encoded, or not
+/// JSON says nothing. Nothing is refused, but by [`key_cycle`](Self::key_cycle): that is what `rules` are for. A
+/// [`Demand`] in the request's extensions counts instead of all this.
 ///
 /// ```
 /// use http::Request;
@@ -40,6 +42,7 @@ pub struct Routing {
     models: Find,
     sessions: Vec<Source>,
     previous_responses: bool,
+    tokens: bool,
     max_body: usize,
 }
 
@@ -50,6 +53,11 @@ enum Find {
     Anywhere,
     InBody,
 }
+
+/// The most tokens that a request is taken to have, and as many again its answer: a stranger tells how many.
+const MOST_TOKENS: u64 = 1 << 20;
+/// In English, about.
+const BYTES_PER_TOKEN: u64 = 4;
 
 impl Default for Routing {
     fn default() -> Self {
@@ -65,7 +73,7 @@ impl Routing {
         let body =
             [Source::Id, Source::Message, Source::Metadata, Source::CacheKey, Source::MetadataUser, Source::User];
         let sessions = headers.into_iter().chain(body).chain([Source::Query, Source::Prompt]).collect();
-        Self { models: Find::Anywhere, sessions, previous_responses: true, max_body: 1 << 20 }
+        Self { models: Find::Anywhere, sessions, previous_responses: true, tokens: false, max_body: 1 << 20 }
     }
 
     /// Looks for sessions as api-key-lb does, and for nothing else.
@@ -116,6 +124,17 @@ impl Routing {
         self
     }
 
+    /// Whether to estimate how many [tokens](Demand::tokens) a request needs, where keys are
+    /// [limited](crate::pool::Limits::tokens_per_minute) in them: a quarter of the bytes of its JSON body, and what that allows the
+    /// answer (`max_tokens`, `max_completion_tokens`, `max_output_tokens`, Gemini's `maxOutputTokens`; the largest, if there are
+    /// several), at most 1,048,576 each. A picture in a body counts for too much, a file that it only names for nothing:
+    /// what an answer says that it [used](crate::KeyCommuneLayer::usage) settles it. Default: no.
+    #[must_use]
+    pub fn tokens(mut self, estimate: bool) -> Self {
+        self.tokens = estimate;
+        self
+    }
+
     /// The longest body that is looked at. Default: 1 MiB. No more is looked at than the layer keeps of a request, see
     /// [`max_replay`](crate::KeyCommuneLayer::max_replay).
     #[must_use]
@@ -127,8 +146,9 @@ impl Routing {
     /// Whether there is anything that only the body can tell.
     fn needs_body(&self, head: &Parts) -> bool {
         let model = || self.models == Find::Anywhere && model_in_path(head.uri.path()).is_none();
-        let asks = || self.previous_responses || self.needs_body_for_session(head) || model();
-        if self.models == Find::InBody { may_have_body(head) } else { may_have_json(head) && asks() }
+        let response = || self.previous_responses && head.uri.path().ends_with("/responses");
+        let asks = || self.tokens || response() || self.needs_body_for_session(head) || model();
+        if self.may_refuse() { may_have_body(head) } else { may_have_json(head) && asks() }
     }
 
     /// Whether a source in the body comes before any in the head that names a session.
@@ -138,7 +158,7 @@ impl Routing {
         self.sessions.iter().find(names).is_some_and(|source| !source.is_in_head())
     }
 
-    fn demand(&self, head: &Parts, said: &Said<'_>) -> Demand {
+    fn demand(&self, head: &Parts, said: &Said<'_>, length: impl FnOnce() -> u64) -> Demand {
         let model = self.model(head, said);
         let session = self.sessions.iter().find_map(|source| source.find(head, said, model.as_deref()));
         let previous = || response_in_path(head.uri.path()).or_else(|| id(said.previous_response));
@@ -148,6 +168,10 @@ impl Routing {
         }
         if let Some(id) = self.previous_responses.then(previous).flatten() {
             demand = demand.previous_response(&id);
+        }
+        if self.tokens && may_have_json(head) {
+            let asked = (length() / BYTES_PER_TOKEN).min(MOST_TOKENS);
+            demand = demand.tokens(asked + said.answer_tokens().min(MOST_TOKENS));
         }
         match session {
             Some(name) => name.add_to(demand),
@@ -166,7 +190,7 @@ impl Routing {
 
     fn judge(&self, head: &Parts, body: &[u8]) -> Inspection {
         match Said::with_model(body) {
-            Ok(said) => Inspection::Demand(self.demand(head, &said)),
+            Ok(said) => Inspection::Demand(self.demand(head, &said, || body.len() as u64)),
             Err(reason) => invalid(reason),
         }
     }
@@ -176,13 +200,19 @@ fn invalid(reason: &str) -> Inspection {
     Inspection::Refuse(format!("Invalid JSON payload: {reason}").into())
 }
 
+/// How long a body is that has not been read, as far as its sender says.
+fn announced(head: &Parts) -> u64 {
+    let value = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    value.and_then(|text| text.parse().ok()).unwrap_or_default()
+}
+
 impl Inspect for Routing {
     fn inspect(&self, head: &Parts, body: Option<&[u8]>) -> Inspection {
         match body {
             None if self.needs_body(head) => Inspection::NeedsBody(self.max_body),
             None => self.too_long(head),
             Some(body) if self.may_refuse() => self.judge(head, body),
-            Some(body) => Inspection::Demand(self.demand(head, &Said::read(body))),
+            Some(body) => Inspection::Demand(self.demand(head, &Said::read(body), || body.len() as u64)),
         }
     }
 
@@ -190,7 +220,7 @@ impl Inspect for Routing {
         if self.may_refuse() && may_have_body(head) {
             return invalid("it is too long, or did not arrive whole");
         }
-        Inspection::Demand(self.demand(head, &Said::default()))
+        Inspection::Demand(self.demand(head, &Said::default(), || announced(head)))
     }
 
     fn may_refuse(&self) -> bool {

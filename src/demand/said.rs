@@ -26,6 +26,9 @@ pub(super) struct Said<'b> {
     /// The instructions of Anthropic, `OpenAI`'s Responses and Gemini, in both of its spellings.
     pub(super) system: [Raw<'b>; 4],
     pub(super) messages: Messages<'b>,
+    /// How many tokens the answer may have, under the names of `OpenAI` and Anthropic, and under Gemini's.
+    lengths: [Raw<'b>; 3],
+    gemini_length: Raw<'b>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,9 +73,15 @@ impl<'b> Said<'b> {
         }
     }
 
+    /// How many tokens the answer may have; 0 if nothing is said about that.
+    pub(super) fn answer_tokens(&self) -> u64 {
+        self.lengths.into_iter().chain([self.gemini_length]).filter_map(count).max().unwrap_or_default()
+    }
+
     fn keep(&mut self, name: &str, value: Raw<'b>) {
         let [session, session_camel, conversation, conversation_camel, thread] = &mut self.ids;
         let [system, instructions, gemini, gemini_camel] = &mut self.system;
+        let [max, max_completion, max_output] = &mut self.lengths;
         let known = match name {
             "model" => {
                 self.has_models = !self.model.is_empty();
@@ -90,6 +99,9 @@ impl<'b> Said<'b> {
             "instructions" => instructions,
             "system_instruction" => gemini,
             "systemInstruction" => gemini_camel,
+            "max_tokens" => max,
+            "max_completion_tokens" => max_completion,
+            "max_output_tokens" => max_output,
             _ => return,
         };
         *known = value;
@@ -118,6 +130,7 @@ impl<'b> Reader<'b> {
             match name {
                 "metadata" => said.metadata = reader.metadata()?,
                 "messages" => said.messages = reader.messages()?,
+                "generationConfig" | "generation_config" => said.gemini_length = reader.max_output()?,
                 _ => said.keep(name, reader.value()?),
             }
             Some(())
@@ -137,6 +150,19 @@ impl<'b> Reader<'b> {
             Some(())
         })?;
         Some(metadata)
+    }
+
+    /// Of Gemini's settings.
+    fn max_output(&mut self) -> Option<Raw<'b>> {
+        let mut found = Raw::default();
+        self.object(|reader, name| {
+            let value = reader.value()?;
+            if matches!(name, "maxOutputTokens" | "max_output_tokens") {
+                found = value;
+            }
+            Some(())
+        })?;
+        Some(found)
     }
 
     fn messages(&mut self) -> Option<Messages<'b>> {
@@ -178,4 +204,10 @@ pub(super) fn is_prompt(raw: Raw<'_>) -> bool {
 /// A string that can be the name of a model or a session.
 pub(super) fn id(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     short(raw).filter(|text| Demand::is_name(text))
+}
+
+/// A number, as whole as it can be.
+fn count(raw: Raw<'_>) -> Option<u64> {
+    let number: f64 = str::from_utf8(raw).ok()?.parse().ok()?;
+    Some(number as u64)
 }

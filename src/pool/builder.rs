@@ -143,7 +143,8 @@ impl Builder {
 
     /// Whether a key that was throttled is held to the pace that this has shown, and slowly led beyond it: for limits that
     /// nobody has [told](Self::limits), so that few calls are spent on finding out. Requests beyond it go with other keys, or
-    /// wait. A key that was not throttled, or has served few requests in between, is held to none. Default: yes.
+    /// wait. A key that was not throttled is held to none,
+    /// and none is where limits are told, or in a commune. Default: yes.
     pub fn learn_pace(mut self, learn: bool) -> Self {
         self.learns_pace = learn;
         self
@@ -222,7 +223,7 @@ impl Builder {
             random: Random::new(self.seed),
             ledger: Mutex::new(ledger),
             capacity,
-            learns_pace: self.learns_pace && !paced,
+            learns_pace: self.learns_pace && !paced && self.commune.is_none(),
             max_keys: max_keys.min(u32::MAX as usize - 1),
             commune: self.commune,
             replica: self.replica,

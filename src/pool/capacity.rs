@@ -176,6 +176,9 @@ impl Shared {
             // What has been learned of a key is nearer to the truth than a rest that may be meant for all of it.
             let applies = ledger.health_of(member).is_some() && !member.word.is_paced();
             if applies && !wait.is_zero() {
+                if self.learns_pace {
+                    ledger.guess_pace(member, now);
+                }
                 ledger.close_until(member.place, now + wait, Source::Answer);
             }
         });

@@ -197,11 +197,11 @@ impl Shared {
         // In this order: see the module of `Word`.
         let step = self.signals.step();
         if member.word.enter().is_some() {
-            return Lease::new(Arc::clone(member), step, wish, None);
+            return Lease::new(Arc::clone(member), step, wish, None).uncounted();
         }
         self.with(|ledger| {
             member.word.admit();
-            Lease::new(Arc::clone(member), ledger.step(), wish, None)
+            Lease::new(Arc::clone(member), ledger.step(), wish, None).uncounted()
         })
     }
 }

@@ -182,6 +182,11 @@ impl Lanes {
         lane
     }
 
+    /// Whether any key serves some models only.
+    pub(super) fn has_lists(&self) -> bool {
+        !self.lists.is_empty()
+    }
+
     fn is_named(&self, model: &str) -> bool {
         self.lists.iter().any(|list| list.names(model))
     }

@@ -41,6 +41,8 @@ pub struct Lease {
     pub(super) probe: Option<Spot>,
     pub(super) wish: Wish,
     call: Call,
+    /// Whether it counts where keys are limited.
+    counted: bool,
     /// Whether it is known that nothing was sent.
     unsent: bool,
     /// The tokens that the answer says it used.
@@ -48,7 +50,8 @@ pub struct Lease {
     begun: Timestamp,
     /// Whether a success with it proves the key: everywhere but in a commune, where only some calls do.
     proves: bool,
-    accusation: Option<Accusation>,
+    /// Boxed, for few leases have one and all are moved about.
+    accusation: Option<Box<Accusation>>,
 }
 
 impl Lease {
@@ -61,12 +64,19 @@ impl Lease {
             probe,
             wish,
             call: Call::Open,
+            counted: true,
             unsent: false,
             used: None,
             begun: Timestamp::MAX,
             proves: true,
             accusation: None,
         }
+    }
+
+    /// The same, whatever the key and the pool are limited to.
+    pub(super) fn uncounted(mut self) -> Self {
+        self.counted = false;
+        self
     }
 
     /// The attempt begins.
@@ -146,7 +156,7 @@ impl Lease {
 
     /// What a refusal did to the key.
     pub(crate) fn take_accusation(&mut self) -> Option<Accusation> {
-        self.accusation.take()
+        self.accusation.take().map(|accusation| *accusation)
     }
 
     /// The answer has ended as it should.
@@ -197,7 +207,7 @@ impl Lease {
         if self.matters(verdict)
             && let Some(pool) = self.member.pool()
         {
-            self.accusation = pool.settle(self, verdict, now);
+            self.accusation = pool.settle(self, verdict, now).map(Box::new);
             self.probe = None;
         }
         self.proves &= verdict.outcome == Outcome::Accepted;
@@ -330,7 +340,7 @@ impl Drop for Lease {
             }
             self.note(Outcome::Aborted);
         }
-        if self.member.signals.is_limited {
+        if self.member.signals.is_limited && self.counted {
             self.vacate();
         }
         if self.member.word.leave() {

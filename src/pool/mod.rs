@@ -165,6 +165,22 @@ impl KeyPool {
         self.0.with(|ledger| Snapshot::take(self.0.provider.name(), ledger, now))
     }
 
+    /// Whether it matters which model a request asks for: a key serves [some models](Key::models) only, or
+    /// [limits](Limits::concurrent_per_model) are by model. That changes as keys come and go; to ask takes no lock.
+    ///
+    /// ```
+    /// use key_commune::{Key, KeyPool, Provider};
+    ///
+    /// let pool = KeyPool::new(Provider::OPENAI, ["sk-one-0123456789"])?;
+    /// assert!(!pool.tells_models_apart());
+    /// pool.add(Key::new("sk-two-0123456789")?.models("gpt-4o*".parse()?))?;
+    /// assert!(pool.tells_models_apart());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn tells_models_apart(&self) -> bool {
+        self.0.capacity.tells_models_apart() || self.0.roster.load().lanes.load().has_lists()
+    }
+
     /// Whether there is more than one member to try.
     pub(crate) fn has_choice(&self) -> bool {
         self.0.roster.load().members.len() > 1

@@ -36,7 +36,7 @@ pub(super) struct Paces(HashMap<u32, Pace>);
 
 /// What is known of one key.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+pub(super) struct Pace {
     /// The refusal that is counted from: when it was, how often the key had been asked by then, and how often it has been
     /// refused since.
     refused: Timestamp,
@@ -94,10 +94,11 @@ impl Paces {
         self.0.remove(&place);
     }
 
-    /// How many requests per second the keys serve together that are held to a pace, and how many keys that are.
+    /// How many requests per second the keys serve together of which a pace is known, and how many keys that are. A guess
+    /// foretells nothing.
     pub(super) fn per_second(&self) -> (f64, usize) {
-        let paces = self.0.values().map(|pace| pace.interval.as_secs_f64().recip());
-        (paces.sum(), self.0.len())
+        let known = self.0.values().filter(|pace| pace.doubling >= KNOWN);
+        known.fold((0.0, 0), |(sum, count), pace| (sum + pace.interval.as_secs_f64().recip(), count + 1))
     }
 }
 
@@ -105,15 +106,20 @@ impl Ledger {
     /// A key was refused for being asked too often: it rests for so long or, if it was one of many requests that were under
     /// way at once, not for this one.
     pub(super) fn learn_pace(&mut self, member: &Member, rest: Option<Duration>, now: Timestamp) {
-        let asked = member.uses();
-        let age = self.cell(member.place).map_or(Duration::ZERO, |cell| now - cell.history.created);
-        let guess = || Pace::guessed(age.div_f64(asked.max(1) as f64), asked, now);
-        let pace = self.paces.0.entry(member.place).or_insert_with(guess);
+        let pace = self.guess_pace(member, now);
         pace.refusals += 1;
         if let Some(rest) = rest {
-            pace.refused(asked, rest, now);
+            pace.refused(member.uses(), rest, now);
         }
+    }
+
+    /// Holds a key to the pace at which it has been asked so far, if it is held to none.
+    pub(super) fn guess_pace(&mut self, member: &Member, now: Timestamp) -> &mut Pace {
+        let asked = member.uses();
+        let age = self.cell(member.place).map_or(Duration::ZERO, |cell| now - cell.history.created);
         member.word.set_paced(true);
+        let guess = || Pace::guessed(age.div_f64(asked.max(1) as f64), asked, now);
+        self.paces.0.entry(member.place).or_insert_with(guess)
     }
 
     /// A key that is held to a pace has been asked: not again before it is time.

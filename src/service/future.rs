@@ -117,21 +117,20 @@ where
                 let future = inner.call(Request::from_parts(head, ReplayBody::pass(body)));
                 Way::Pass { future }
             }
-            Ok(Route::Serve(party, now)) => serve(inner, settings, Job::new(settings, (head, body), party, now), now),
+            Ok(Route::Serve(party, now)) => serve(inner, settings, Job::begin(settings, (head, body), party, now)),
         };
         Self { settings: Arc::clone(settings), way }
     }
 }
 
 /// Begins to serve a request. If a key is free at once, the service that was polled ready takes the first attempt.
-fn serve<S, B, R>(inner: &mut S, settings: &Settings, mut job: Job<B, R>, now: Timestamp) -> Way<S, B, R>
+fn serve<S, B, R>(inner: &mut S, settings: &Settings, (mut job, next): (Job<B, R>, Next<R>)) -> Way<S, B, R>
 where
     S: Service<Request<ReplayBody<B>>, Response = Response<R>> + Clone,
     B: Body + Unpin,
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    let next = job.begin(settings, now);
     if let Next::Done(answer) = next {
         return Way::Done { answer: Some(answer) };
     }

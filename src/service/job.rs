@@ -73,17 +73,40 @@ where
     B::Error: Into<BoxError>,
     R: Body + Unpin,
 {
-    pub(super) fn new(settings: &Settings, (head, body): (Parts, B), party: Option<Party>, now: Timestamp) -> Self {
+    /// Finds out what a request asks for, if its head tells, and looks for a key.
+    pub(super) fn begin(
+        settings: &Settings,
+        (mut head, body): (Parts, B),
+        party: Option<Party>,
+        now: Timestamp,
+    ) -> (Self, Next<R>) {
+        let said = head.extensions.remove();
+        let found = ask(settings, said.is_some(), |inspect| inspect.inspect(&head, None));
+        let looked = match found {
+            Inspection::NeedsBody(bound) => Some(bound.min(settings.limits.per_request())),
+            _ => None,
+        };
+        let mut job = Self::new(settings, (head, body), party, (said, looked), now);
+        let next = if looked.is_some() { Next::Inspect } else { job.inspected(settings, found, now) };
+        (job, next)
+    }
+
+    fn new(
+        settings: &Settings,
+        (head, body): (Parts, B),
+        party: Option<Party>,
+        (said, looked): (Option<Demand>, Option<usize>),
+        now: Timestamp,
+    ) -> Self {
         let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
         let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
-        let passes =
-            !has_choice(settings, party.as_ref()) && settings.inspect.is_none() && settings.rewrites.is_empty();
+        let passes = !has_choice(settings, party.as_ref()) && looked.is_none() && settings.rewrites.is_empty();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
         Self {
-            demand: Demand::default(),
-            is_said: false,
-            looked: 0,
+            is_said: said.is_some(),
+            demand: said.unwrap_or_default(),
+            looked: looked.unwrap_or_default(),
             tried: Tried::default(),
             lease: None,
             party,
@@ -100,26 +123,14 @@ where
         }
     }
 
-    /// Finds out what the request asks for, if its head tells, and looks for a key.
-    pub(super) fn begin(&mut self, settings: &Settings, now: Timestamp) -> Next<R> {
-        let said = self.head.as_mut().and_then(|head| head.extensions.remove());
-        self.is_said = said.is_some();
-        self.demand = said.unwrap_or_default();
-        match self.ask(settings, |inspect, head| inspect.inspect(head, None)) {
-            Inspection::NeedsBody(bound) => {
-                self.looked = bound.min(settings.limits.per_request());
-                Next::Inspect
-            }
-            found => self.inspected(settings, found, now),
-        }
-    }
-
     /// Finds out what the request asks for, once as much of its body is there as that takes, and looks for a key.
     pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
         let body = ready!(self.replay.poll_ahead(cx, self.looked));
-        let found = self.ask(settings, |inspect, head| match &body {
-            Some(body) => inspect.inspect(head, Some(body)),
-            None => inspect.too_long(head),
+        let found = self.head.as_ref().map_or_else(nothing, |head| {
+            ask(settings, self.is_said, |inspect| match &body {
+                Some(body) => inspect.inspect(head, Some(body)),
+                None => inspect.too_long(head),
+            })
         });
         Poll::Ready(self.inspected(settings, found, settings.pool.now()))
     }
@@ -137,18 +148,6 @@ where
             self.demand = std::mem::take(&mut self.demand).caller(party.caller());
         }
         if self.must_collect(settings) { Next::Collect } else { self.seek(settings, now) }
-    }
-
-    /// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
-    fn ask(&self, settings: &Settings, question: impl FnOnce(&dyn Inspect, &Parts) -> Inspection) -> Inspection {
-        let nothing = || Inspection::Demand(Demand::default());
-        let (Some(inspect), Some(head)) = (settings.inspect.as_deref(), &self.head) else { return nothing() };
-        let may_refuse = guarded(|| inspect.may_refuse()).unwrap_or(true);
-        if self.is_said && !may_refuse {
-            return nothing();
-        }
-        let otherwise = || if may_refuse { Inspection::Refuse(NOT_JUDGED.into()) } else { nothing() };
-        guarded(|| question(inspect, head)).unwrap_or_else(otherwise)
     }
 
     /// Looks for a key: takes it, waits for it, or gives up.
@@ -264,4 +263,19 @@ where
 /// Whether there is more than one key that the request may be sent with.
 fn has_choice(settings: &Settings, party: Option<&Party>) -> bool {
     settings.pool.has_choice() && party.is_none_or(Party::shares)
+}
+
+/// What the inspector finds. One that panics finds nothing, unless it is there to refuse.
+fn ask(settings: &Settings, is_said: bool, question: impl FnOnce(&dyn Inspect) -> Inspection) -> Inspection {
+    let Some(inspect) = settings.inspect.as_deref() else { return nothing() };
+    let may_refuse = guarded(|| inspect.may_refuse()).unwrap_or(true);
+    if is_said && !may_refuse {
+        return nothing();
+    }
+    let otherwise = || if may_refuse { Inspection::Refuse(NOT_JUDGED.into()) } else { nothing() };
+    guarded(|| question(inspect)).unwrap_or_else(otherwise)
+}
+
+fn nothing() -> Inspection {
+    Inspection::Demand(Demand::default())
 }

@@ -5,6 +5,7 @@ mod bodies;
 mod layer;
 mod models;
 mod sessions;
+mod tokens;
 
 use http::request::Builder;
 use http::{HeaderName, Request};
@@ -137,7 +138,9 @@ fn a_body_is_asked_for_only_where_it_can_matter() {
     let nothing = || Routing::new().models(false).sessions([]).previous_responses(false);
     assert!(!needs(&nothing(), post("/")));
     assert!(needs(&nothing().models(true), post("/")));
-    assert!(needs(&nothing().previous_responses(true), post("/")));
+    assert!(needs(&nothing().previous_responses(true), post("/v1/responses?x=y")));
+    assert!(!needs(&nothing().previous_responses(true), post("/v1/chat/completions")));
+    assert!(needs(&nothing().tokens(true), post("/")));
     assert!(!needs(&nothing().models(true), post("/models/m:x")));
     let header = HeaderName::from_static("x-chat");
     let by_header = Routing::new().models(false).previous_responses(false).header(header.clone());

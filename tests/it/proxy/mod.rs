@@ -18,6 +18,7 @@ mod load;
 mod models;
 mod program;
 mod provider;
+mod routing;
 mod sdk;
 mod starting;
 mod streams;

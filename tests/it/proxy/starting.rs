@@ -123,6 +123,53 @@ async fn wrong_options_of_a_commune_too() {
         ("--rate-per-caller 1/0s", "longer than 0s"),
         ("--burst 2", "--rate-per-caller"),
         ("--trusted-proxy 10.0.0.1/8", "--trusted-proxy"),
+        ("--max-concurrent 3", "keys of the operator's"),
+        ("--preset rotator", "--preset rotator is for keys of the operator's"),
+        ("--preset key-commune --credit 3", "leave out --rate-per-caller and --credit"),
+        ("--preset key-commune --mode private --key sk-secret-0123456789", "for a commune"),
+    ] {
+        check(&format!("{base} {arguments}"), says).await;
+    }
+}
+
+#[tokio::test]
+async fn wrong_options_of_routing_are_told_too() {
+    let base = format!("serve --upstream https://api.example --key {KEY}");
+    let limits = "--rps-per-key --rpm-per-key --rpd-per-key --tpm-per-key --max-concurrent-per-key \
+                  --max-concurrent-per-model --rps --rpm --tpm --max-concurrent --burst";
+    for limit in limits.split_whitespace() {
+        for (value, says) in [
+            ("0", "0 would admit nobody; leave the option out"),
+            ("1/2", "a whole number from 1 to 10"),
+            ("1.5", "a whole number from 1 to 10"),
+            ("99999999999999", "a whole number from 1 to 10"),
+            ("=-1", "a whole number from 1 to 10"),
+        ] {
+            let arguments = format!("{base} {limit} {value}").replace(" =", "=");
+            check(&arguments, limit).await;
+            check(&arguments, says).await;
+        }
+    }
+    for (arguments, says) in [
+        ("--burst 3", "--burst: there is no rate to go beyond; give --rps-per-key"),
+        ("--burst 3 --rpd-per-key 9", "--burst: there is no rate to go beyond"),
+        ("--rate-per-caller 1/2s", "--rate-per-caller is for a commune"),
+        ("--credit 1", "--credit is for a commune"),
+        ("--strategy fastest", "two-choices, round-robin, least-used, sticky, peak-ewma, fill-first"),
+        ("--daily-reset 25:00", "a time of day is needed, such as 08:00"),
+        ("--daily-reset soon", "a time of day is needed, such as 08:00"),
+        ("--learn-pace maybe", "true, false"),
+        ("--heed-limits maybe", "true, false"),
+        ("--preset nobody", "key-commune, key-cycle, api-key-lb, rotator"),
+        ("--preset key-commune", "for a commune"),
+        ("--allow-path (", "--allow-path: Invalid regex pattern: ("),
+        ("--allow-query v", "--allow-query"),
+        ("--allow-query v=(", "--allow-query: Invalid regex pattern"),
+        ("--allow-field =x", "a name, = and a pattern are needed"),
+        ("--allow-field v=[", "--allow-field: Invalid regex pattern"),
+        ("--keep-field plugins", "--keep-field spares what stands beside a judged model"),
+        ("--strip-prefix /", "what stands before the slash is needed"),
+        ("--drop-field=", "the name of a member is needed"),
     ] {
         check(&format!("{base} {arguments}"), says).await;
     }
@@ -149,6 +196,17 @@ async fn the_help_says_all_there_is_to_know() {
     {
         assert!(text.contains(word), "{word}: {text}");
     }
+    let headings: Vec<_> = text.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    let expected = [
+        "Options:",
+        "Keys:",
+        "Which key serves:",
+        "Limits (of the operator's keys):",
+        "What is let through, and changed:",
+        "Store:",
+        "Commune:",
+    ];
+    assert_eq!(headings, expected);
 }
 
 #[tokio::test]

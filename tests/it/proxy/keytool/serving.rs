@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::super::caller::get;
+use super::super::caller::{ask, get};
 use super::super::program::command;
 use super::super::provider::Reply;
 use super::super::{Provider, Proxy};
@@ -304,4 +304,23 @@ async fn tokens_and_dollars_are_in_the_database_by_model() {
     assert_eq!(row("SELECT 'gpt-4o', input_tokens, output_tokens, cost FROM totals"), expected, "not only of late");
     let client = "SELECT last_client_subnet, call_count, success_count, 0.5 FROM daily_stats";
     assert_eq!(row(client), ("127.0.0.0/24".into(), 2, 2, 0.5), "and where callers come from");
+}
+
+/// No key had any when the proxy started.
+#[tokio::test]
+async fn a_running_proxy_tells_models_apart_as_soon_as_a_key_names_some() {
+    let (tool, provider) = (Tool::with(&[&format!("{ONE} label=one")]).await, Provider::start());
+    let proxy = start(&tool, &provider, "--mode private").await;
+    let chat = async |model: &str| {
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        ask(proxy.address, "POST /v1/chat/completions", "content-type: application/json\r\n", &body).await.status
+    };
+    assert_eq!((chat("o3").await, chat("gpt-4o").await), (200, 200));
+    tool.import(&format!("{TWO} label=two models=o3")).await;
+    tool.says(&format!("remove {}", tool.id("one").await)).await;
+    provider.seen();
+    let asked = async { while chat("o3").await != 200 || chat("gpt-4o").await != 404 {} };
+    tokio::time::timeout(SOON, asked).await.expect("it does not tell models apart");
+    assert_eq!(chat("o3").await, 200);
+    assert_eq!(provider.seen().pop().unwrap().only("authorization"), format!("Bearer {TWO}"));
 }
