@@ -63,8 +63,8 @@ pub fn key_commune(provider: Provider) -> Builder {
     builder(provider, penalties).commune(rules).max_keys(200).select(NextTwo::default())
 }
 
-/// `KeyCycleProxy`: each key in turn, by one counter, among those that [serve](crate::Key::models) the model, and no memory of
-/// failures. Each answer that refuses moves on to the next of them.
+/// `KeyCycleProxy`: each key in turn, by one counter, among those that [serve](crate::Key::models) the model, and no memory
+/// of failures. Each answer that refuses moves on to the next of them.
 ///
 /// For its layer: [`Routing::key_cycle`](crate::demand::Routing::key_cycle). Where its code and what it documents disagree,
 /// what it documents counts: `others` stands for the models that no key names, and no repeat leaves the keys that serve the
@@ -112,8 +112,8 @@ pub fn api_key_lb(provider: Provider) -> Builder {
 /// The rotator library: a key rests for the model alone, for 10, 30, 60, 120 s and then 2 h for one failure after another, or
 /// exactly for what the provider says, which is no strike. 401 rests it for all models for five minutes, and so
 /// do three models at the last step. At most one request at a time for each key and model; an idle key serves first, then
-/// one that is busy with another model, of these the one that has served the model least today ([`LeastServed`]). At 03:00 UTC
-/// everything is forgiven but what the provider has named the end of.
+/// one that is busy with another model, of these the one that has served the model least today ([`LeastServed`]). At 03:00
+/// UTC everything is forgiven but what the provider has named the end of.
 ///
 /// For its layer: [`Routing::new`](crate::demand::Routing::new), and a
 /// [`max_wait`](crate::KeyCommuneLayer::max_wait) of 30 s.

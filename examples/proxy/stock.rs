@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use key_commune::pool::{Builder, Commune, Key, KeyPool, MemberSnapshot};
+use key_commune::pool::{Builder, Commune, Key, KeyPool, Limits, MemberSnapshot};
 use key_commune::provider::Provider;
 use key_commune::record::{Change, Record, Traits};
 use key_commune::store::Store;
@@ -97,7 +97,11 @@ fn build(builder: Builder) -> Result<KeyPool, Problem> {
 fn builder(options: &Serve, mode: Mode, row: Provider) -> Builder {
     let builder = options.choosing.builder(row);
     match mode {
-        Mode::Private => builder.limits(options.limiting.each()).pool_limits(options.limiting.all()),
+        Mode::Private => {
+            // A preset has limits of its own, unless others are given.
+            let each = Some(options.limiting.each()).filter(|each| *each != Limits::default());
+            each.into_iter().fold(builder, Builder::limits).pool_limits(options.limiting.all())
+        }
         Mode::Commune if options.choosing.rules_callers() => builder.max_keys(options.max_keys as usize),
         Mode::Commune => builder.commune(commune(options)).max_keys(options.max_keys as usize),
     }

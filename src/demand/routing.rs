@@ -24,9 +24,9 @@ use super::{Demand, Inspect, Inspection};
 ///
 /// The body is asked for only if the head does not tell all, and only where it can be JSON: the first attempt waits for
 /// it then. For the preceding response alone it is asked for only where the path ends in `/responses`. Of members with one
-/// name the last counts, as providers read it; a body that is longer than [`max_body`](Self::max_body), encoded, or not JSON
-/// says nothing. Nothing is refused, but by [`key_cycle`](Self::key_cycle): that is what `rules` are for. A [`Demand`] in the
-/// request's extensions counts instead of all this.
+/// name the last counts, as providers read it; a body that is longer than [`max_body`](Self::max_body), encoded, or not
+/// JSON says nothing. Nothing is refused, but by [`key_cycle`](Self::key_cycle): that is what `rules` are for. A
+/// [`Demand`] in the request's extensions counts instead of all this.
 ///
 /// ```
 /// use http::Request;
@@ -46,19 +46,18 @@ pub struct Routing {
     max_body: usize,
 }
 
-/// The most tokens that a request is taken to have, and as many again its answer: a stranger tells how many.
-const MOST_TOKENS: u64 = 1 << 20;
-/// In English, about.
-const BYTES_PER_TOKEN: u64 = 4;
-
-/// Where models are looked for.
+/// Where models are looked for, or must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Find {
     Nowhere,
     Anywhere,
-    /// Where it must be.
     InBody,
 }
+
+/// The most tokens that a request is taken to have, and as many again its answer: a stranger tells how many.
+const MOST_TOKENS: u64 = 1 << 20;
+/// In English, about.
+const BYTES_PER_TOKEN: u64 = 4;
 
 impl Default for Routing {
     fn default() -> Self {
@@ -87,8 +86,8 @@ impl Routing {
         Self { models: Find::Nowhere, sessions, previous_responses: false, ..Self::new() }
     }
 
-    /// Looks for models as `KeyCycleProxy` does, in the body and nowhere else, and for nothing else. What is no JSON object with
-    /// a text `model` is refused, and an empty body asks for the model `others`.
+    /// Looks for models as `KeyCycleProxy` does, in the body and nowhere else, and for nothing else. What is no JSON object
+    /// with a text `model` is refused, and an empty body asks for the model `others`.
     ///
     /// So is, other than there, a body that is longer than [`max_body`](Self::max_body), and a model that is longer
     /// than [`Demand::MAX_LEN`] or has no name at all (I7). A method that takes no body asks for any key.
@@ -149,7 +148,7 @@ impl Routing {
         let model = || self.models == Find::Anywhere && model_in_path(head.uri.path()).is_none();
         let response = || self.previous_responses && head.uri.path().ends_with("/responses");
         let asks = || self.tokens || response() || self.needs_body_for_session(head) || model();
-        if self.models == Find::InBody { may_have_body(head) } else { may_have_json(head) && asks() }
+        if self.may_refuse() { may_have_body(head) } else { may_have_json(head) && asks() }
     }
 
     /// Whether a source in the body comes before any in the head that names a session.

@@ -59,11 +59,6 @@ impl<'b> Said<'b> {
         Reader::new(body).said().unwrap_or_default()
     }
 
-    /// How many tokens the answer may have; 0 if nothing is said about that.
-    pub(super) fn answer_tokens(&self) -> u64 {
-        self.lengths.into_iter().chain([self.gemini_length]).filter_map(count).max().unwrap_or_default()
-    }
-
     /// The same of a body that must name one model, or be empty and stand for `others`; else why it does not.
     pub(super) fn with_model(body: &'b [u8]) -> Result<Self, &'static str> {
         if body.is_empty() {
@@ -76,6 +71,11 @@ impl<'b> Said<'b> {
             Some(_) => Ok(said),
             None => Err("`model` is no name"),
         }
+    }
+
+    /// How many tokens the answer may have; 0 if nothing is said about that.
+    pub(super) fn answer_tokens(&self) -> u64 {
+        self.lengths.into_iter().chain([self.gemini_length]).filter_map(count).max().unwrap_or_default()
     }
 
     fn keep(&mut self, name: &str, value: Raw<'b>) {

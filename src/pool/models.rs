@@ -89,7 +89,7 @@ fn at_rest(pool: &KeyPool) -> Snapshot {
 #[test]
 fn who_sees_a_step_sees_the_word_that_it_came_with() {
     model(|| {
-        let shared = Arc::new((Word::new(Standing::Clean), Signals::new(None, false)));
+        let shared = Arc::new((Word::new(Standing::Clean), Signals::new(None, false, false)));
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -165,7 +165,7 @@ fn requests_that_fail_at_once_are_one_strike() {
 #[test]
 fn no_success_is_overlooked() {
     model(|| {
-        let signals = Arc::new(Signals::new(None, false));
+        let signals = Arc::new(Signals::new(None, false, false));
         assert!(!signals.watch());
         let other = Arc::clone(&signals);
         let thread = thread::spawn(move || assert_eq!(other.succeeded(), Telling::Done));
