@@ -236,7 +236,7 @@ pub struct Exhausted {
 }
 
 /// A wait that was foretold may take longer by this part of it.
-const CAUTION: u32 = 32;
+const CAUTION: u32 = 16;
 
 impl Exhausted {
     /// Whether a request that may wait until `deadline` should.
