@@ -1,7 +1,6 @@
 //! Under the lock: who may have a member, how, and when.
 
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use super::cell::Cell;
@@ -20,7 +19,7 @@ use crate::secret::KeyId;
 
 /// How a request may have a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opening {
+pub(super) enum Opening {
     Open,
     /// As the one that tries whether this works again.
     Probe(Spot),
@@ -40,7 +39,7 @@ impl Ledger {
     }
 
     /// The same, if the model has been told apart before; else its name.
-    fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
+    pub(super) fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
         let Some(model) = &wish.model else { return Ok(None) };
         match self.roster.lanes.load().of(model) {
             Served::Anybody if !self.capacity.tells_models_apart() => Ok(None),
@@ -59,7 +58,13 @@ impl Ledger {
     }
 
     /// How a request may have the member at a place now.
-    fn opening(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> Option<Opening> {
+    pub(super) fn opening(
+        &self,
+        place: u32,
+        asked: &Asked<'_>,
+        lane: Option<&Lane>,
+        now: Timestamp,
+    ) -> Option<Opening> {
         let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
         if lane.is_some_and(|lane| !lane.serves(place)) {
             return None;
@@ -80,7 +85,7 @@ impl Ledger {
     }
 
     /// The member at a place, for a request that may have it so.
-    fn lease(&mut self, place: u32, opening: Opening, wish: Wish, now: Timestamp) -> Option<Lease> {
+    pub(super) fn lease(&mut self, place: u32, opening: Opening, wish: Wish, now: Timestamp) -> Option<Lease> {
         match opening {
             Opening::Open => {
                 let member = Arc::clone(&self.cell(place)?.member);
@@ -191,7 +196,7 @@ impl Ledger {
 
     /// The members that may be waited for: those that rest, those that have been asked for all they may, and one that would be
     /// open but for what the pool as a whole may be asked for.
-    fn not_free(&self, lane: Option<&Lane>) -> impl Iterator<Item = u32> {
+    pub(super) fn not_free(&self, lane: Option<&Lane>) -> impl Iterator<Item = u32> {
         let resting = self.due_spots(lane).flat_map(|spot| self.ways_to(spot)).take(LOOK);
         let spent = self.refills.places().filter(move |&place| lane.is_none_or(|lane| lane.serves(place))).take(LOOK);
         let busy = self.signals.is_limited.then(|| self.busy(lane)).into_iter().flatten();
@@ -208,7 +213,13 @@ impl Ledger {
 
     /// When a request may have the member at a place, if that is not free now. What is being probed, or serves as many as it
     /// may, may be free any moment: a second.
-    fn free_at(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn free_at(
+        &self,
+        place: u32,
+        asked: &Asked<'_>,
+        lane: Option<&Lane>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
         if lane.is_some_and(|lane| !lane.serves(place)) {
             return None;
@@ -230,88 +241,6 @@ impl Ledger {
         };
         let group = group.into_iter().flat_map(|number| self.scopes.places(number));
         one.into_iter().chain(group)
-    }
-
-    /// Gives a member that can serve to those who wait, first come first served: an open one to all who have not tried
-    /// it, one whose rest is over to the first (I14, I16).
-    pub(super) fn hand_out(&mut self, place: u32, now: Timestamp) {
-        while let Some((ticket, wish, opening)) = self.first_waiting_for(place, now) {
-            let Some(lease) = self.lease(place, opening, wish, now) else { return };
-            self.wakers.extend(self.queue.give(ticket, lease));
-        }
-    }
-
-    fn first_waiting_for(&self, place: u32, now: Timestamp) -> Option<(u64, Wish, Opening)> {
-        let health = self.cell(place)?.health;
-        if standing(health) == Standing::Closed && health.due().is_none_or(|due| due > now) {
-            return None;
-        }
-        self.queue.waiting().find_map(|(ticket, asked)| {
-            let lane = self.known_lane(asked.wish).ok()?;
-            let opening = self.opening(place, &asked, lane.as_deref(), now)?;
-            Some((ticket, asked.wish.clone(), opening))
-        })
-    }
-
-    /// Hands out what serves by way of a thing that rests no more, or that has come due.
-    pub(super) fn hand_out_at(&mut self, spot: Spot, now: Timestamp) {
-        match spot {
-            Spot::Key(place) | Spot::Pair(place, _) => self.hand_out(place, now),
-            Spot::Group(_) | Spot::Pool => self.serve_queue(now),
-        }
-    }
-
-    /// Gives everybody who waits what there is.
-    pub(super) fn serve_queue(&mut self, now: Timestamp) {
-        let waiting: Vec<_> = self.queue.waiting().map(|(ticket, asked)| (ticket, asked.kept())).collect();
-        for (ticket, (wish, tried)) in waiting {
-            let asked = Asked { wish: &wish, tried: &tried };
-            let Some(lease) = self.any_open(&asked, now).or_else(|| self.probe(&asked, now, None)) else { continue };
-            self.wakers.extend(self.queue.give(ticket, lease));
-        }
-    }
-
-    /// Hands out what has come due for a request, as far as somebody waits for it.
-    fn hand_out_due(&mut self, wish: &Wish, now: Timestamp) {
-        let lane = self.lane_of(wish);
-        let due: Vec<Spot> = self.due_now(lane.as_deref(), now).take(Tried::MOST + 1).collect();
-        for spot in due {
-            self.hand_out_at(spot, now);
-        }
-    }
-
-    /// Joins the queue, unless it is full. Between the checkout that failed and this a key may have come free: then it is
-    /// handed over at once.
-    pub(super) fn join_queue(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<u64> {
-        let ticket = self.queue.join(asked)?;
-        if let Some(lease) = self.any_open(asked, now).or_else(|| self.probe(asked, now, None)) {
-            self.queue.give(ticket, lease);
-        }
-        Some(ticket)
-    }
-
-    /// When somebody who waits should look again, or `None` if a lease lies ready. Of those who wait for the same, only
-    /// the first looks at the clock; the others are woken when they have become the first.
-    pub(super) fn look(&mut self, ticket: u64, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
-        let (wish, tried) = self.queue.asked(ticket)?.kept();
-        self.refill_due(now);
-        self.hand_out_due(&wish, now);
-        if !self.queue.look(ticket, waker)? {
-            return Some(Timestamp::MAX);
-        }
-        let asked = Asked { wish: &wish, tried: &tried };
-        if self.capacity.limits_pool()
-            && let Some(lease) = self.any_open(&asked, now)
-        {
-            self.queue.give(ticket, lease);
-            return None;
-        }
-        let lane = self.lane_of(&wish);
-        let lane = lane.as_deref();
-        let is_busy = |place: &u32| self.cell(*place).is_none_or(|cell| self.is_crowded(cell));
-        let free = self.not_free(lane).filter(|place| !is_busy(place));
-        let later = free.filter_map(|place| self.free_at(place, &asked, lane, now)).filter(|&free| free > now);
-        Some(later.min().unwrap_or(Timestamp::MAX))
     }
 }
 

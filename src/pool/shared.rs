@@ -1,40 +1,34 @@
-//! The pool behind its handles: checkout, and everything that an answer changes.
+//! The pool behind its handles, and checkout.
 
 use std::hash::RandomState;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::Exhausted;
 use super::affinity::Affinity;
-use super::attribution::Accusation;
-use super::bitmap::Bitmap;
 use super::capacity::Capacity;
 use super::commune::{Allowed, Commune};
 use super::lane::{Lane, Served};
 use super::lease::Lease;
 use super::ledger::Ledger;
-use super::member::{Member, window};
-use super::outage::Failure;
+use super::member::Member;
 use super::random::Random;
 use super::roster::Roster;
 use super::signals::Signals;
-use super::spot::Spot;
+use super::strategy::Strategy;
 use super::tried::Tried;
-use super::view::{Question, Seats, View};
+use super::view::{Question, View};
 use super::wish::{Asked, Wish};
 use crate::clock::{Clock, Timestamp};
 use crate::demand::Demand;
-use crate::guard::guarded;
-use crate::health::{Reason, Step};
+use crate::health::Step;
 use crate::origin::Origin;
-use crate::outcome::{Fault, Outcome, Verdict};
 use crate::provider::Provider;
 use crate::rate::Crowd;
 use crate::record::Replica;
 use crate::secret::Pepper;
-use crate::select::{Select, better_of_two};
+use crate::select::better_of_two;
 use crate::slot::Slot;
 use crate::sync::{Mutex, lock};
 
@@ -66,66 +60,6 @@ pub(crate) struct Shared {
     pub(super) strangers: Crowd,
     /// Which keys gave which responses.
     pub(super) affinity: Affinity,
-}
-
-/// How a member is chosen.
-pub(super) enum Strategy {
-    /// [`TwoChoices`](crate::select::TwoChoices), the default, on the pool itself: nothing is looked up, and nothing in
-    /// it panics.
-    TwoChoices,
-    /// Any other. One that panics has any candidate chosen for it.
-    Other(Box<dyn Select>),
-}
-
-impl Strategy {
-    /// The place in the roster of the member to take.
-    fn choose(&self, question: Question<'_>) -> Option<u32> {
-        let roster = question.roster;
-        if roster.tiers.is_empty() {
-            return self.choose_among(roster, roster.places(question.lane), question);
-        }
-        let mut floors =
-            roster.floors(question.lane).filter(|(tier, open)| tier.any_of(open, question.tried).is_some());
-        floors.find_map(|(tier, open)| self.choose_among(tier, open, question))
-    }
-
-    fn choose_among(&self, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
-        let view = View::new(seats, open, question);
-        let seat = match self {
-            Self::TwoChoices => better_of_two(&view),
-            Self::Other(strategy) => guarded(|| strategy.select(&view, question.demand)).unwrap_or_else(|| view.any()),
-        };
-        seats.owner(seat?)
-    }
-
-    /// The only members that this request may probe, if the strategy knows where it belongs: none but those, in the tiers
-    /// that have nobody else for it and in the one that has.
-    fn homes(&self, question: Question<'_>) -> Option<Vec<u32>> {
-        let Self::Other(strategy) = self else { return None };
-        let roster = question.roster;
-        if roster.tiers.is_empty() {
-            return home(&**strategy, roster, roster.places(question.lane), question).map(|home| vec![home]);
-        }
-        let serving = roster.serving(question.lane, question.tried).unwrap_or(u8::MAX);
-        let floors = roster.floors(question.lane).take_while(|(tier, _)| tier.rank <= serving);
-        floors.map(|(tier, open)| home(&**strategy, tier, open, question)).collect()
-    }
-
-    pub(super) fn latency_decay(&self) -> Option<Duration> {
-        match self {
-            Self::TwoChoices => None,
-            Self::Other(strategy) => guarded(|| strategy.latency_decay()).flatten(),
-        }
-    }
-
-    pub(super) fn counts_models(&self) -> bool {
-        matches!(self, Self::Other(strategy) if guarded(|| strategy.counts_models()).unwrap_or(false))
-    }
-}
-
-fn home(strategy: &dyn Select, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
-    let view = View::new(seats, open, question);
-    seats.owner(guarded(|| strategy.home(&view, question.demand)).flatten()?)
 }
 
 impl Shared {
@@ -311,111 +245,6 @@ impl Shared {
             lanes.named(model).is_some_and(|lane| lane.is_struck(lease.member.place))
         };
         self.signals.is_pool_struck() || lease.wish.model.as_ref().is_some_and(is_struck)
-    }
-
-    /// Acts on what an answer said about the key of a lease.
-    #[cold]
-    pub(super) fn settle(&self, lease: &Lease, verdict: &Verdict, now: Timestamp) -> Option<Accusation> {
-        let draw = self.random.draw_other();
-        self.with(|ledger| self.settle_locked(ledger, lease, verdict, (now, draw)))
-    }
-
-    /// In a commune, answers what a refusal has done to a key that is not the caller's.
-    fn settle_locked(
-        &self,
-        ledger: &mut Ledger,
-        lease: &Lease,
-        verdict: &Verdict,
-        (now, draw): (Timestamp, u64),
-    ) -> Option<Accusation> {
-        // A key that was removed meanwhile has no health: nothing happens to it, and the caller gets the answer.
-        let before = ledger.health_of(&lease.member)?;
-        let struck = ledger.struck_by(lease, verdict);
-        let is_key = struck == Some(Spot::Key(lease.member.place));
-        match verdict.outcome {
-            Outcome::Accepted if lease.proves() => self.calm(ledger),
-            Outcome::Throttled if is_key => lease.member.note_throttle(now),
-            _ => {}
-        }
-        let spared = ledger.journal.is_outage() && verdict.hint.is_none() && verdict.outcome != Outcome::Accepted;
-        let judged = if spared { Verdict::new(Outcome::Aborted) } else { *verdict };
-        ledger.settle_scopes(lease, &judged, struck, (now, draw));
-        // What hangs on something else says nothing about the key.
-        let heard = if is_key || judged.fault() != Some(Fault::Key) { judged } else { Verdict::new(Outcome::Aborted) };
-        let before = ledger.health_of(&lease.member).unwrap_or(before);
-        let after = if self.commune.is_some() {
-            Self::attribute(ledger, lease, before, &heard, (now, draw))
-        } else {
-            before.judged(&heard, lease.step, &ledger.judge(now, draw))
-        };
-        // Who may be to blame is not known yet.
-        let accused = self.commune.is_some() && lease.is_foreign() && heard.outcome == Outcome::Rejected;
-        if !accused && (is_key || verdict.fault() != Some(Fault::Key)) {
-            let failure = Failure { outcome: verdict.outcome, before, step: after.changed(), at: now };
-            self.journal(ledger, lease, verdict, failure);
-        }
-        ledger.install(lease.member.place, after, now);
-        if self.learns_pace && is_key && heard.outcome == Outcome::Throttled {
-            let hint = heard.hint.map(|hint| hint.after).unwrap_or_default();
-            let rest = (after.changed() != before.changed()).then_some(hint);
-            ledger.learn_pace(&lease.member, rest, now);
-        }
-        let foreign = self.commune.is_some() && lease.is_foreign() && heard.fault() == Some(Fault::Key);
-        (foreign && after != before).then(|| Accusation::new(lease.member.place, before, after))
-    }
-
-    /// Failures that no hint explains, and that struck the key or are the service's, may be the beginning of an outage.
-    fn journal(&self, ledger: &mut Ledger, lease: &Lease, verdict: &Verdict, failure: Failure) {
-        let struck = verdict.fault() == Some(Fault::Key) && failure.step != failure.before.changed();
-        let service = verdict.fault() == Some(Fault::Service);
-        if verdict.hint.is_some() || ledger.journal.is_outage() || !(struck || service) {
-            return;
-        }
-        if self.signals.watch() {
-            ledger.journal.succeeded();
-        }
-        ledger.journal.note(lease.member.place, failure);
-    }
-
-    /// A success: what failed before stands, and an outage is over.
-    fn calm(&self, ledger: &mut Ledger) {
-        if !ledger.journal.is_empty() || ledger.journal.is_outage() {
-            ledger.journal.succeeded();
-            self.signals.set_mood(false, false);
-        }
-    }
-
-    /// A request has tried all it may and failed: is it the keys, or everybody?
-    #[cold]
-    pub(super) fn give_up(&self, now: Timestamp) {
-        self.with(|ledger| {
-            if self.signals.had_success() {
-                self.calm(ledger);
-            }
-            let Some(failures) = ledger.journal.trip(self.signals.used(window(now))) else { return };
-            self.signals.set_mood(true, true);
-            for (place, failure) in failures {
-                roll_back(ledger, place, failure, now);
-            }
-        });
-    }
-
-    /// Takes a key out of use because it was sent where it does not belong.
-    pub(super) fn expose(&self, member: &Arc<Member>, now: Timestamp) {
-        self.with(|ledger| {
-            let Some(health) = ledger.health_of(member) else { return };
-            let retired = health.retired(Reason::Exposed, ledger.next_step());
-            ledger.install(member.place, retired, now);
-        });
-    }
-}
-
-/// Takes back what a failure did, unless something else has happened to the key since.
-fn roll_back(ledger: &mut Ledger, place: u32, failure: Failure, now: Timestamp) {
-    let untouched = ledger.cell(place).is_some_and(|cell| cell.health.changed() == failure.step);
-    if untouched && failure.step != failure.before.changed() {
-        let health = crate::health::Health::rolled_back(failure.before, ledger.next_step());
-        ledger.install(place, health, now);
     }
 }
 
