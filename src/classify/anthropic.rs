@@ -7,14 +7,14 @@ use super::{Answer, Classify, Peek};
 use crate::outcome::{Outcome, Scope, Verdict};
 
 use Outcome::{CallerFault, Failed, Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
-use Scope::{Key, KeyModel};
+use Scope::{Group, Key, KeyModel};
 use Sign::{Begins, Has, In, Kind};
 
 /// Error types: <https://docs.claude.com/en/api/errors>; limits: <https://docs.claude.com/en/api/rate-limits>.
 const TABLE: &[Row] = &[
     // An empty purse and a closed account look like the caller's fault: 400 invalid_request_error.
-    (&[Kind("invalid_request_error"), Begins("Your credit balance is too low")], QuotaSpent, Key),
-    (&[Kind("invalid_request_error"), Begins("You have reached your specified API usage limits")], QuotaSpent, Key),
+    (&[Kind("invalid_request_error"), Begins("Your credit balance is too low")], QuotaSpent, Group),
+    (&[Kind("invalid_request_error"), Begins("You have reached your specified API usage limits")], QuotaSpent, Group),
     (&[Kind("invalid_request_error"), Begins("You have reached your specified workspace API usage")], QuotaSpent, Key),
     (&[Kind("invalid_request_error"), Begins("This organization has been disabled")], Rejected, Key),
     (&[In("details", "error_code", "enforced_spend_limit_reached")], QuotaSpent, Key),
@@ -22,7 +22,7 @@ const TABLE: &[Row] = &[
     (&[Kind("rate_limit_error"), Has("model: ")], Throttled, KeyModel),
     (&[Kind("rate_limit_error")], Throttled, Key),
     (&[Kind("authentication_error")], Rejected, Key),
-    (&[Kind("billing_error")], QuotaSpent, Key),
+    (&[Kind("billing_error")], QuotaSpent, Group),
     (&[Kind("permission_error")], Forbidden, Key),
     (&[Kind("overloaded_error")], Overloaded, Key),
     // The rest is here for errors inside a stream, which have no status.

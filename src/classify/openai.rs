@@ -7,7 +7,7 @@ use super::{Answer, Classify, Peek};
 use crate::outcome::{Outcome, Scope, Verdict};
 
 use Outcome::{Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
-use Scope::{Key, KeyModel};
+use Scope::{Group, Key, KeyModel};
 use Sign::{Begins, Code, Has, Kind, Status};
 
 /// Codes: <https://platform.openai.com/docs/guides/error-codes>; spend limits:
@@ -28,15 +28,15 @@ const TABLE: &[Row] = &[
     (&[Code("model_not_found"), Has("does not exist or you do not have access to it")], Forbidden, KeyModel),
     (&[Code("model_not_found"), Has("does not have access to")], Forbidden, KeyModel),
     (&[Begins("Your organization must be verified to use the model")], Forbidden, KeyModel),
-    // Kind before code: the code names which purse is empty, and new ones come.
-    (&[Kind("insufficient_quota")], QuotaSpent, Key),
-    (&[Code("insufficient_quota")], QuotaSpent, Key),
-    (&[Code("credit_balance_exhausted")], QuotaSpent, Key),
-    (&[Code("organization_spend_limit_exceeded")], QuotaSpent, Key),
-    (&[Code("project_spend_limit_exceeded")], QuotaSpent, Key),
-    (&[Code("organization_usage_limit_exceeded")], QuotaSpent, Key),
-    (&[Code("billing_hard_limit_reached")], QuotaSpent, Key),
-    (&[Code("billing_not_active")], QuotaSpent, Key),
+    // Kind before code: the code names which purse is empty, and new ones come. It is the account's, whichever key is used.
+    (&[Kind("insufficient_quota")], QuotaSpent, Group),
+    (&[Code("insufficient_quota")], QuotaSpent, Group),
+    (&[Code("credit_balance_exhausted")], QuotaSpent, Group),
+    (&[Code("organization_spend_limit_exceeded")], QuotaSpent, Group),
+    (&[Code("project_spend_limit_exceeded")], QuotaSpent, Group),
+    (&[Code("organization_usage_limit_exceeded")], QuotaSpent, Group),
+    (&[Code("billing_hard_limit_reached")], QuotaSpent, Group),
+    (&[Code("billing_not_active")], QuotaSpent, Group),
     // "Rate limit reached for gpt-4o in organization org-… on tokens per min": counted for each model by itself.
     (&[Code("rate_limit_exceeded"), Begins("Rate limit reached for "), Has(" in organization ")], Throttled, KeyModel),
     // As 429 it means this key's own rush, as 503 everybody's.
@@ -54,7 +54,7 @@ const TABLE: &[Row] = &[
     // xAI answers 400 to a wrong key, and plain text where others have an object:
     // <https://docs.x.ai/docs/guides/debugging>
     (&[Begins("Incorrect API key provided")], Rejected, Key),
-    (&[Begins("Your team "), Has("used all available credits")], QuotaSpent, Key),
+    (&[Begins("Your team "), Has("used all available credits")], QuotaSpent, Group),
     // Mistral: <https://docs.mistral.ai/api/>
     (&[Kind("service_tier_capacity_exceeded")], Throttled, KeyModel),
 ];

@@ -172,7 +172,11 @@ impl Penalties {
     /// What a verdict strikes by these rules.
     pub(crate) fn scope(&self, verdict: &Verdict) -> Scope {
         let limit = matches!(verdict.outcome, Outcome::Throttled | Outcome::QuotaSpent);
-        if self.by_model && limit && verdict.scope == Scope::Key { Scope::KeyModel } else { verdict.scope }
+        if self.by_model && limit && matches!(verdict.scope, Scope::Key | Scope::Group) {
+            Scope::KeyModel
+        } else {
+            verdict.scope
+        }
     }
 
     pub(crate) fn lockout_rule(&self) -> Option<Lockout> {
