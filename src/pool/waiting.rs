@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
@@ -98,9 +99,18 @@ impl Queue {
         entry.waker.take()
     }
 
-    /// Everybody who waits for a word.
-    pub(super) fn wakers(&mut self) -> impl Iterator<Item = Waker> {
-        self.entries.iter_mut().filter_map(|entry| entry.waker.take())
+    /// Those that look at the clock: of those who wait for the same, the first.
+    pub(super) fn wakers(&mut self) -> Vec<Waker> {
+        let mut models: Vec<Option<Arc<str>>> = Vec::new();
+        let waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
+        let looks = waiting.filter(|entry| {
+            let follows = entry.tried.count() == 0 && models.contains(&entry.wish.model);
+            if !follows && entry.tried.count() == 0 {
+                models.push(entry.wish.model.clone());
+            }
+            !follows
+        });
+        looks.filter_map(|entry| entry.waker.take()).collect()
     }
 
     /// What somebody waits for.
