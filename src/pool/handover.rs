@@ -20,8 +20,9 @@ impl Ledger {
     }
 
     fn first_waiting_for(&self, place: u32, now: Timestamp) -> Option<(u64, Wish, Opening)> {
-        let health = self.cell(place)?.health;
-        if standing(health) == Standing::Closed && health.due().is_none_or(|due| due > now) {
+        let cell = self.cell(place)?;
+        let rests = standing(cell.health) == Standing::Closed && cell.health.due().is_none_or(|due| due > now);
+        if rests || self.refills.at(place) > now || self.is_crowded(cell) {
             return None;
         }
         self.queue.waiting().find_map(|(ticket, asked)| {
