@@ -8,7 +8,7 @@ use key_commune::store::{ErrorKind, Loaded, MemoryStore, Store, Watch};
 use super::record;
 
 /// Generous: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn told(watch: &mut dyn Watch) -> Loaded {
     tokio::time::timeout(PATIENCE, watch.next()).await.expect("something told").unwrap()
