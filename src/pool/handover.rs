@@ -45,7 +45,7 @@ impl Ledger {
         let waiting: Vec<_> = self.queue.waiting().map(|(ticket, asked)| (ticket, asked.kept())).collect();
         for (ticket, (wish, tried)) in waiting {
             let asked = Asked { wish: &wish, tried: &tried };
-            let Some(lease) = self.any_open(&asked, now).or_else(|| self.probe(&asked, now, None)) else { continue };
+            let Some(lease) = self.any(&asked, now) else { continue };
             self.wakers.extend(self.queue.give(ticket, lease));
         }
     }
@@ -63,7 +63,7 @@ impl Ledger {
     /// handed over at once.
     pub(super) fn join_queue(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<u64> {
         let ticket = self.queue.join(asked)?;
-        if let Some(lease) = self.any_open(asked, now).or_else(|| self.probe(asked, now, None)) {
+        if let Some(lease) = self.any(asked, now) {
             self.queue.give(ticket, lease);
         }
         Some(ticket)

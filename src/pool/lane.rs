@@ -54,11 +54,6 @@ impl Lane {
         }
     }
 
-    /// Whether this is the lane of all models that no key names.
-    pub(super) fn is_others(&self) -> bool {
-        self.id == OTHERS
-    }
-
     /// Whether the member at a place serves the model at all.
     pub(super) fn serves(&self, place: u32) -> bool {
         self.serving.get(place as usize)
@@ -136,7 +131,7 @@ pub(super) enum Served<'a> {
     Anybody,
     /// The members of a lane, which may have none.
     By(&'a Arc<Lane>),
-    /// Those that name it; nobody has asked for it yet.
+    /// A lane that nobody has asked for yet.
     Unknown,
 }
 
@@ -191,12 +186,14 @@ impl Lanes {
         self.lists.iter().any(|list| list.names(model))
     }
 
+    /// Who serves a model, which is to have a lane of its own if it is told `apart` from all others.
     #[inline]
-    pub(super) fn of(&self, model: &str) -> Served<'_> {
+    pub(super) fn of(&self, model: &str, apart: bool) -> Served<'_> {
         if let Some(lane) = self.named.get(model) {
             return Served::By(lane);
         }
         match &self.others {
+            _ if apart => Served::Unknown,
             None => Served::Anybody,
             Some(_) if self.is_named(model) => Served::Unknown,
             Some(others) => Served::By(others),

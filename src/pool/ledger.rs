@@ -317,8 +317,9 @@ impl Ledger {
     }
 }
 
-/// How many of the things that rest are looked at to tell when a request will be served.
-const LOOK: usize = 64;
+/// How many of the things that rest are looked at to tell when a request will be served: the first of them nearly always
+/// tells.
+pub(super) const LOOK: usize = 64;
 
 /// What a member's word must say for its health.
 pub(super) fn standing(health: Health) -> Standing {

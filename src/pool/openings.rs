@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::lane::{Lane, Served};
 use super::lease::Lease;
-use super::ledger::{Ledger, standing};
+use super::ledger::{LOOK, Ledger, standing};
 use super::spot::Spot;
 use super::tried::Tried;
 use super::wish::{Asked, Wish};
@@ -25,10 +25,6 @@ pub(super) enum Opening {
     Probe(Spot),
 }
 
-/// How many of the things that rest are looked at to tell when a request will be served: the first of them nearly always
-/// tells.
-const LOOK: usize = 64;
-
 /// How long what may happen any moment is said to take.
 const ANY_MOMENT: Duration = Duration::from_secs(1);
 
@@ -41,10 +37,10 @@ impl Ledger {
     /// The same, if the model has been told apart before; else its name.
     pub(super) fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
         let Some(model) = &wish.model else { return Ok(None) };
-        match self.roster.lanes.load().of(model) {
-            Served::Anybody if !self.capacity.tells_models_apart() => Ok(None),
-            Served::By(lane) if !lane.is_others() || !self.capacity.tells_models_apart() => Ok(Some(Arc::clone(lane))),
-            _ => Err(Arc::clone(model)),
+        match self.roster.lanes.load().of(model, self.capacity.tells_models_apart()) {
+            Served::Anybody => Ok(None),
+            Served::By(lane) => Ok(Some(Arc::clone(lane))),
+            Served::Unknown => Err(Arc::clone(model)),
         }
     }
 
@@ -57,6 +53,12 @@ impl Ledger {
         [key, pair, group, Some((Spot::Pool, self.scopes.pool()))].into_iter().flatten()
     }
 
+    /// The member at a place, if the request has not tried it and it serves its model.
+    fn candidate(&self, place: u32, asked: &Asked<'_>, lane: Option<&Lane>) -> Option<&Cell> {
+        let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
+        lane.is_none_or(|lane| lane.serves(place)).then_some(cell)
+    }
+
     /// How a request may have the member at a place now.
     pub(super) fn opening(
         &self,
@@ -65,10 +67,7 @@ impl Ledger {
         lane: Option<&Lane>,
         now: Timestamp,
     ) -> Option<Opening> {
-        let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
-        if lane.is_some_and(|lane| !lane.serves(place)) {
-            return None;
-        }
+        let cell = self.candidate(place, asked, lane)?;
         let mut opening = Opening::Open;
         for (spot, health) in self.spots(cell, lane) {
             if standing(health) != Standing::Closed {
@@ -149,6 +148,11 @@ impl Ledger {
         self.lease(place, opening, asked.wish.clone(), now)
     }
 
+    /// A lease on any member that a request may have now: what is open comes before what has to be tried.
+    pub(super) fn any(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
+        self.any_open(asked, now).or_else(|| self.probe(asked, now, None))
+    }
+
     /// A lease on a member that is free or, if it is not, on another of its account.
     pub(super) fn lease_like(&mut self, id: KeyId, asked: &Asked<'_>, now: Timestamp) -> Option<Lease> {
         let lane = self.lane_of(asked.wish);
@@ -220,10 +224,7 @@ impl Ledger {
         lane: Option<&Lane>,
         now: Timestamp,
     ) -> Option<Timestamp> {
-        let cell = self.cell(place).filter(|_| !asked.tried.contains(place))?;
-        if lane.is_some_and(|lane| !lane.serves(place)) {
-            return None;
-        }
+        let cell = self.candidate(place, asked, lane)?;
         let mut free = self.room_at(cell, asked, now).max(self.refills.at(place));
         for (_, health) in self.spots(cell, lane) {
             free = free.max(expected(health, now)?);

@@ -175,7 +175,6 @@ impl Ledger {
             member.word.set_full(Full::Spent, false);
             self.reopen(place, now);
         }
-        self.tell_refill();
     }
 
     /// A member has room again. It is for those who wait first.
@@ -241,6 +240,7 @@ impl Ledger {
         }
         if self.refills.forget_predicted(place) {
             self.refill(place, now);
+            self.tell_refill();
         }
         if self.capacity.limits_pool() {
             self.serve_queue(now);

@@ -107,10 +107,10 @@ impl Shared {
 
     /// Who serves a model, if not all members do.
     fn lane(&self, roster: &Roster, model: &Arc<str>) -> Option<Arc<Lane>> {
-        match roster.lanes.load().of(model) {
-            Served::Anybody if !self.capacity.tells_models_apart() => None,
-            Served::By(lane) if !lane.is_others() || !self.capacity.tells_models_apart() => Some(Arc::clone(lane)),
-            _ => self.with(|ledger| Some(ledger.tell_apart(model))),
+        match roster.lanes.load().of(model, self.capacity.tells_models_apart()) {
+            Served::Anybody => None,
+            Served::By(lane) => Some(Arc::clone(lane)),
+            Served::Unknown => self.with(|ledger| Some(ledger.tell_apart(model))),
         }
     }
 
@@ -217,7 +217,7 @@ impl Shared {
         }
         let wish = Wish::of(demand);
         let asked = Asked { wish: &wish, tried };
-        let mut lease = self.with(|ledger| ledger.any_open(&asked, now).or_else(|| ledger.probe(&asked, now, None)))?;
+        let mut lease = self.with(|ledger| ledger.any(&asked, now))?;
         self.accept(&mut lease, tried, now);
         Some(lease)
     }
@@ -226,13 +226,20 @@ impl Shared {
     pub(super) fn exhausted(&self, demand: &Demand, tried: Option<&Tried>, now: Timestamp) -> Exhausted {
         let (wish, none) = (Wish::of(demand), Tried::default());
         let fresh = Asked { wish: &wish, tried: &none };
-        self.with(|ledger| Exhausted {
-            at: now,
-            soonest: ledger.soonest(&fresh, now),
-            open: ledger.has_open(&wish, now),
-            members: ledger.ids.len(),
-            unserved: ledger.is_unserved(&wish),
-            untried: tried.and_then(|tried| ledger.soonest(&Asked { wish: &wish, tried }, now)),
+        self.with(|ledger| {
+            let soonest = ledger.soonest(&fresh, now);
+            let later = |tried: &Tried| match tried.count() {
+                0 => soonest,
+                _ => ledger.soonest(&Asked { wish: &wish, tried }, now),
+            };
+            Exhausted {
+                at: now,
+                soonest,
+                untried: tried.and_then(later),
+                open: ledger.has_open(&wish, now),
+                members: ledger.ids.len(),
+                unserved: ledger.is_unserved(&wish),
+            }
         })
     }
 
