@@ -155,7 +155,7 @@ impl KeyPool {
     /// A caller's own key, however it is doing.
     pub(crate) fn checkout_own(&self, presented: &Presented, tried: &mut Tried, now: Timestamp) -> Lease {
         let mut lease = self.0.checkout_own(&presented.member);
-        self.0.accept(&mut lease, tried, now);
+        lease.begin(tried, now);
         lease
     }
 }

@@ -7,8 +7,9 @@ use http::HeaderValue;
 use super::attribution::Accusation;
 use super::member::Member;
 use super::shared::Shared;
-use super::signals::Telling;
+use super::mood::Telling;
 use super::spot::Spot;
+use super::tried::Tried;
 use super::wish::Wish;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
@@ -79,10 +80,12 @@ impl Lease {
         self
     }
 
-    /// The attempt begins.
+    /// The attempt of a request begins.
     #[inline]
-    pub(super) fn begin(&mut self, now: Timestamp) {
+    pub(crate) fn begin(&mut self, tried: &mut Tried, now: Timestamp) {
         self.begun = now;
+        tried.note(self.member.place, self.is_probe());
+        self.member.note_use(now);
     }
 
     /// The id of the key.
@@ -181,16 +184,33 @@ impl Lease {
     /// A success of a key without strikes takes no lock and allocates nothing (I11).
     #[inline]
     pub fn settle(&mut self, verdict: &Verdict, now: Timestamp) {
+        if verdict.outcome == Outcome::Accepted && self.is_usual() {
+            self.call = Call::Served;
+        } else {
+            self.weigh(verdict, now);
+        }
+    }
+
+    /// Whether a success is one of many, of which nobody has to hear.
+    #[inline]
+    fn is_usual(&self) -> bool {
+        self.call == Call::Open
+            && self.probe.is_none()
+            && self.member.signals.mood.is_quiet()
+            && self.member.word.is_clean()
+    }
+
+    #[inline(never)]
+    fn weigh(&mut self, verdict: &Verdict, now: Timestamp) {
         if self.call != Call::Open && (verdict.outcome == Outcome::Accepted || verdict.fault().is_none()) {
             return;
         }
-        if self.member.signals.latency_decay.is_some() || self.member.signals.counts_models {
+        if self.member.signals.mood.listens() {
             self.tell_strategy(verdict, now);
         }
         self.act(verdict, now);
     }
 
-    #[cold]
     fn tell_strategy(&self, verdict: &Verdict, now: Timestamp) {
         self.time(now);
         if verdict.outcome == Outcome::Accepted
@@ -200,7 +220,6 @@ impl Lease {
         }
     }
 
-    #[inline]
     fn act(&mut self, verdict: &Verdict, now: Timestamp) {
         self.note(verdict.outcome);
         self.unsent = verdict.outcome == Outcome::Unreachable && !verdict.processed;
@@ -256,11 +275,18 @@ impl Lease {
         self.used.unwrap_or(if self.call == Call::Unserved { 0 } else { self.wish.tokens })
     }
 
-    /// What the attempt has taken up is free again.
-    #[cold]
-    fn vacate(&self) {
-        if let Some(pool) = self.member.pool() {
-            pool.vacate(self, pool.clock.now());
+    /// Nobody has said how the attempt went, or it has taken up more than the word of its member tells.
+    #[inline(never)]
+    fn wind_up(&mut self) {
+        let Some(pool) = self.member.pool() else { return };
+        let now = pool.clock.now();
+        self.give_permit_back(&pool, now);
+        if self.call == Call::Open {
+            self.time(now);
+            self.note(Outcome::Aborted);
+        }
+        if self.member.signals.is_limited && self.counted {
+            pool.vacate(self, now);
         }
     }
 
@@ -282,7 +308,6 @@ impl Lease {
     }
 
     /// Takes note of how the call ended. Only what is no success is counted, once.
-    #[inline]
     fn note(&mut self, outcome: Outcome) {
         if outcome == Outcome::Accepted {
             self.call = Call::Served;
@@ -300,14 +325,12 @@ impl Lease {
         }
     }
 
-    #[inline]
     fn has_more_to_clear(&self) -> bool {
         let pool = || self.member.pool();
-        self.member.signals.has_scopes() && pool().is_some_and(|pool| pool.has_more_to_clear(self))
+        self.member.signals.mood.has_scopes() && pool().is_some_and(|pool| pool.has_more_to_clear(self))
     }
 
     /// Whether the pool has to be told under its lock.
-    #[inline]
     fn matters(&self, verdict: &Verdict) -> bool {
         match verdict.fault() {
             _ if self.probe.is_some() => true,
@@ -315,7 +338,7 @@ impl Lease {
                 if !self.proves {
                     return false;
                 }
-                let telling = self.member.signals.succeeded();
+                let telling = self.member.signals.mood.succeeded();
                 telling == Telling::Lock || !self.member.word.is_clean() || self.has_more_to_clear()
             }
             Some(Fault::Key | Fault::Service) => true,
@@ -327,21 +350,8 @@ impl Lease {
 impl Drop for Lease {
     #[inline]
     fn drop(&mut self) {
-        if self.probe.is_some()
-            && let Some(pool) = self.member.pool()
-        {
-            self.give_permit_back(&pool, pool.clock.now());
-        }
-        if self.call == Call::Open {
-            if self.member.signals.latency_decay.is_some()
-                && let Some(pool) = self.member.pool()
-            {
-                self.time(pool.clock.now());
-            }
-            self.note(Outcome::Aborted);
-        }
-        if self.member.signals.is_limited && self.counted {
-            self.vacate();
+        if self.call == Call::Open || self.probe.is_some() || self.member.signals.is_limited {
+            self.wind_up();
         }
         if self.member.word.leave() {
             self.give_room();

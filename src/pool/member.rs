@@ -208,19 +208,23 @@ impl Member {
 
     /// Counts the member among those that were used of late, and marks it for whoever keeps its counts.
     #[inline]
-    pub(super) fn note_use(&self, signals: &Signals, now: Timestamp) {
+    pub(super) fn note_use(&self, now: Timestamp) {
         let window = window(now);
         if self.window.load(Ordering::SeqCst) != window {
-            self.note_first_use(signals, window, now);
+            self.note_first_use(window, now);
         }
     }
 
     /// The first use in a window, or since the counts were taken.
-    fn note_first_use(&self, signals: &Signals, window: u32, now: Timestamp) {
+    #[cold]
+    fn note_first_use(&self, window: u32, now: Timestamp) {
         let last = self.window.swap(window, Ordering::SeqCst);
-        signals.marks.set(self.place);
+        if self.is_stranger() {
+            return;
+        }
+        self.signals.marks.set(self.place);
         if last & !TAKEN != window {
-            signals.note_used(window);
+            self.signals.used.note(window);
             // The present use is of today, and has been counted already.
             self.today.part_of(self.uses().saturating_sub(1), now);
         }

@@ -30,6 +30,7 @@ mod marks;
 mod member;
 #[cfg(all(test, key_commune_loom))]
 mod models;
+mod mood;
 mod openings;
 mod outage;
 mod pace;
@@ -51,6 +52,7 @@ mod tier;
 mod today;
 mod tried;
 mod usage;
+mod used;
 mod view;
 mod waiting;
 mod wish;
@@ -188,11 +190,6 @@ impl KeyPool {
     /// Whether there is more than one member to try.
     pub(crate) fn has_choice(&self) -> bool {
         self.0.roster.load().members.len() > 1
-    }
-
-    /// Takes note that a lease that was waited for serves this request.
-    pub(crate) fn accept(&self, lease: &mut Lease, tried: &mut Tried, now: Timestamp) {
-        self.0.accept(lease, tried, now);
     }
 
     /// A number drawn at random, for whoever must not do what others do at the same moment.

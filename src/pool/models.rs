@@ -8,7 +8,8 @@ use std::time::Duration;
 use loom::future::block_on;
 use loom::thread;
 
-use super::signals::{Signals, Telling};
+use super::mood::{Mood, Telling};
+use super::signals::Signals;
 use super::word::{Standing, Word};
 use super::{Exhausted, Key, KeyPool, Lease, Limits, Snapshot, Tried};
 use crate::clock::Timestamp;
@@ -165,13 +166,13 @@ fn requests_that_fail_at_once_are_one_strike() {
 #[test]
 fn no_success_is_overlooked() {
     model(|| {
-        let signals = Arc::new(Signals::new(None, false, false));
-        assert!(!signals.watch());
-        let other = Arc::clone(&signals);
+        let mood = Arc::new(Mood::new(false));
+        assert!(!mood.watch());
+        let other = Arc::clone(&mood);
         let thread = thread::spawn(move || assert_eq!(other.succeeded(), Telling::Done));
-        let noticed = signals.watch();
+        let noticed = mood.watch();
         thread.join().unwrap();
-        assert!(noticed || signals.had_success());
+        assert!(noticed || mood.had_success());
     });
 }
 

@@ -71,7 +71,7 @@ impl Shared {
         if verdict.hint.is_some() || ledger.journal.is_outage() || !(struck || service) {
             return;
         }
-        if self.signals.watch() {
+        if self.signals.mood.watch() {
             ledger.journal.succeeded();
         }
         ledger.journal.note(lease.member.place, failure);
@@ -81,7 +81,7 @@ impl Shared {
     fn calm(&self, ledger: &mut Ledger) {
         if !ledger.journal.is_empty() || ledger.journal.is_outage() {
             ledger.journal.succeeded();
-            self.signals.set_mood(false, false);
+            self.signals.mood.set_outage(false);
         }
     }
 
@@ -89,11 +89,11 @@ impl Shared {
     #[cold]
     pub(super) fn give_up(&self, now: Timestamp) {
         self.with(|ledger| {
-            if self.signals.had_success() {
+            if self.signals.mood.had_success() {
                 self.calm(ledger);
             }
-            let Some(failures) = ledger.journal.trip(self.signals.used(window(now))) else { return };
-            self.signals.set_mood(true, true);
+            let Some(failures) = ledger.journal.trip(self.signals.used.most(window(now))) else { return };
+            self.signals.mood.set_outage(true);
             for (place, failure) in failures {
                 roll_back(ledger, place, failure, now);
             }

@@ -77,9 +77,10 @@ impl Shared {
     /// A lease for a request, if a key can serve it now.
     #[inline]
     pub(super) fn checkout(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Result<Lease, Exhausted> {
-        tried.begin(self.signals.in_outage());
-        if self.signals.is_refill_due(now) {
-            self.refill(now);
+        tried.begin(self.signals.mood.in_outage());
+        let due = self.signals.is_due(now);
+        if due {
+            self.refill_if_due(now);
         }
         if self.signals.is_limited && self.must_queue() {
             return Err(self.exhausted(demand, Some(tried), now));
@@ -92,17 +93,25 @@ impl Shared {
         let roster = self.roster.load();
         let lane = demand.shared_model().and_then(|model| self.lane(&roster, model));
         let lane = lane.as_deref();
-        let next_due = self.signals.next_due();
-        let due = lane.map_or(now >= next_due, |lane| lane.is_due(next_due, now)) && !tried.has_probed();
-        if due && let Some(lease) = self.probe((&roster, lane), demand, tried, now) {
+        if (due || lane.is_some())
+            && let Some(lease) = self.probe_if_due((&roster, lane), demand, tried, now)
+        {
             return Ok(lease);
         }
         if let Some((member, step)) = self.select((&roster, lane), demand, tried, now) {
             let mut lease = Lease::new(member, step, Wish::of(demand), None);
-            lease.begin(now);
+            lease.begin(tried, now);
             return Ok(lease);
         }
         self.any(demand, tried, now).ok_or_else(|| self.exhausted(demand, Some(tried), now))
+    }
+
+    /// Opens the members that can be asked again.
+    #[cold]
+    fn refill_if_due(&self, now: Timestamp) {
+        if self.signals.is_refill_due(now) {
+            self.refill(now);
+        }
     }
 
     /// Who serves a model, if not all members do.
@@ -114,64 +123,69 @@ impl Shared {
         }
     }
 
-    /// Takes note that a lease which was handed over serves this request.
-    pub(super) fn accept(&self, lease: &mut Lease, tried: &mut Tried, now: Timestamp) {
-        lease.begin(now);
-        tried.note(lease.member.place, lease.is_probe());
-        if !lease.member.is_stranger() {
-            lease.member.note_use(&self.signals, now);
-        }
-    }
-
     /// A member that has been entered, and the step for its lease.
     #[inline]
     fn select(
         &self,
         (roster, lane): (&Roster, Option<&Lane>),
         demand: &Demand,
-        tried: &mut Tried,
+        tried: &Tried,
         now: Timestamp,
     ) -> Option<(Arc<Member>, Step)> {
-        if tried.is_full() || self.signals.is_pool_closed() {
+        if tried.is_full() || self.signals.mood.is_pool_closed() {
             return None;
         }
-        let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
+        let random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
+        let mut question = Question { roster, lane, tried, demand, pool: self, now, random };
         for _ in 0..ASKS {
-            let question = Question { roster, lane, tried, demand, pool: self, now, random };
-            let place = self.choose(question)?;
-            let member = roster.member(place as usize).filter(|_| !tried.contains(place))?;
-            // The lane may be of a roster that is newer than ours.
-            if lane.is_some_and(|lane| !lane.serves(place)) {
-                return None;
-            }
+            let member = self.choose(&question)?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();
             if let Some((in_flight, paced)) = member.word.enter()
-                && (!(self.signals.is_limited || paced) || self.let_in(member, in_flight, &Wish::of(demand), now))
+                && (!(self.signals.is_limited || paced) || self.lets_in(member, in_flight, demand, now))
             {
-                tried.note(place, false);
-                member.note_use(&self.signals, now);
                 return Some((Arc::clone(member), step));
             }
-            random = self.random.draw_other();
+            question.random = self.random.draw_other();
         }
         None
     }
 
-    /// The place of a member to take: without a detour where all members are equal, and the strategy is the default.
+    #[inline(never)]
+    fn lets_in(&self, member: &Arc<Member>, in_flight: u32, demand: &Demand, now: Timestamp) -> bool {
+        self.let_in(member, in_flight, &Wish::of(demand), now)
+    }
+
+    /// A member to take: without a detour where all members are equal, and the strategy is the default.
     #[inline]
-    fn choose(&self, question: Question<'_>) -> Option<u32> {
+    fn choose<'a>(&self, question: &Question<'a>) -> Option<&'a Arc<Member>> {
         let roster = question.roster;
-        if matches!(self.strategy, Strategy::TwoChoices) && roster.tiers.is_empty() {
-            let view = View::new(roster, roster.places(question.lane), question);
-            return better_of_two(&view).map(|place| place as u32);
+        if question.lane.is_some() || !roster.tiers.is_empty() || !matches!(self.strategy, Strategy::TwoChoices) {
+            return self.ask(question);
         }
-        self.ask(question)
+        roster.member(better_of_two(&View::new(roster, &roster.open, question))?)
     }
 
     #[inline(never)]
-    fn ask(&self, question: Question<'_>) -> Option<u32> {
-        self.strategy.choose(question)
+    fn ask<'a>(&self, question: &Question<'a>) -> Option<&'a Arc<Member>> {
+        let place = self.strategy.choose(question).filter(|&place| !question.tried.contains(place))?;
+        // The lane may be of a roster that is newer than ours.
+        let serves = question.lane.is_none_or(|lane| lane.serves(place));
+        question.roster.member(place as usize).filter(|_| serves)
+    }
+
+    /// A lease on what has rested long enough, if it is time.
+    #[cold]
+    fn probe_if_due(
+        &self,
+        (roster, lane): (&Roster, Option<&Lane>),
+        demand: &Demand,
+        tried: &mut Tried,
+        now: Timestamp,
+    ) -> Option<Lease> {
+        let next_due = self.signals.next_due();
+        let due = lane.map_or(now >= next_due, |lane| lane.is_due(next_due, now));
+        if due && !tried.has_probed() { self.probe((roster, lane), demand, tried, now) } else { None }
     }
 
     #[cold]
@@ -182,14 +196,14 @@ impl Shared {
         tried: &mut Tried,
         now: Timestamp,
     ) -> Option<Lease> {
-        let homes = self.strategy.homes(Question { roster, lane, tried, demand, pool: self, now, random: 0 });
+        let homes = self.strategy.homes(&Question { roster, lane, tried, demand, pool: self, now, random: 0 });
         let is_open = |&home: &u32| self.is_open(roster, lane, home);
         if homes.as_ref().is_some_and(|homes| homes.iter().all(is_open)) {
             return None;
         }
         let wish = Wish::of(demand);
         let mut lease = self.with(|ledger| ledger.probe(&Asked { wish: &wish, tried }, now, homes.as_deref()))?;
-        self.accept(&mut lease, tried, now);
+        lease.begin(tried, now);
         Some(lease)
     }
 
@@ -199,14 +213,14 @@ impl Shared {
         let owner = self.owner_of_response(demand)?;
         let wish = Wish::of(demand);
         let mut lease = self.with(|ledger| ledger.lease_like(owner, &Asked { wish: &wish, tried }, now))?;
-        self.accept(&mut lease, tried, now);
+        lease.begin(tried, now);
         Some(lease)
     }
 
     /// Whether there is no reason to probe the member at a place.
     fn is_open(&self, roster: &Roster, lane: Option<&Lane>, place: u32) -> bool {
         let member_is_open = roster.member(place as usize).is_none_or(|member| member.word.is_open());
-        member_is_open && !lane.is_some_and(|lane| lane.is_closed(place)) && !self.signals.is_pool_closed()
+        member_is_open && !lane.is_some_and(|lane| lane.is_closed(place)) && !self.signals.mood.is_pool_closed()
     }
 
     /// The strategy found nothing, or nothing that was still open: under the lock the books are exact.
@@ -218,7 +232,7 @@ impl Shared {
         let wish = Wish::of(demand);
         let asked = Asked { wish: &wish, tried };
         let mut lease = self.with(|ledger| ledger.any(&asked, now))?;
-        self.accept(&mut lease, tried, now);
+        lease.begin(tried, now);
         Some(lease)
     }
 
@@ -251,7 +265,7 @@ impl Shared {
             let lanes = roster.lanes.load();
             lanes.named(model).is_some_and(|lane| lane.is_struck(lease.member.place))
         };
-        self.signals.is_pool_struck() || lease.wish.model.as_ref().is_some_and(is_struck)
+        self.signals.mood.is_pool_struck() || lease.wish.model.as_ref().is_some_and(is_struck)
     }
 }
 

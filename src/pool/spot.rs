@@ -141,7 +141,7 @@ impl Ledger {
 
     /// Tells those who read without the lock what there is besides keys.
     fn tell_scopes(&self) {
-        self.signals.set_scopes(standing(self.scopes.pool), self.scopes.marked);
+        self.signals.mood.set_scopes(standing(self.scopes.pool), self.scopes.marked > 0);
     }
 
     /// Brings the bits of a key for one model up to date.

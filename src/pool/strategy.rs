@@ -17,7 +17,7 @@ pub(super) enum Strategy {
 
 impl Strategy {
     /// The place in the roster of the member to take.
-    pub(super) fn choose(&self, question: Question<'_>) -> Option<u32> {
+    pub(super) fn choose(&self, question: &Question<'_>) -> Option<u32> {
         let roster = question.roster;
         if roster.tiers.is_empty() {
             return self.choose_among(roster, roster.places(question.lane), question);
@@ -27,7 +27,7 @@ impl Strategy {
         floors.find_map(|(tier, open)| self.choose_among(tier, open, question))
     }
 
-    pub(super) fn choose_among(&self, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
+    pub(super) fn choose_among(&self, seats: &impl Seats, open: &Bitmap, question: &Question<'_>) -> Option<u32> {
         let view = View::new(seats, open, question);
         let seat = match self {
             Self::TwoChoices => better_of_two(&view),
@@ -38,7 +38,7 @@ impl Strategy {
 
     /// The only members that this request may probe, if the strategy knows where it belongs: none but those, in the tiers
     /// that have nobody else for it and in the one that has.
-    pub(super) fn homes(&self, question: Question<'_>) -> Option<Vec<u32>> {
+    pub(super) fn homes(&self, question: &Question<'_>) -> Option<Vec<u32>> {
         let Self::Other(strategy) = self else { return None };
         let roster = question.roster;
         if roster.tiers.is_empty() {
@@ -61,7 +61,7 @@ impl Strategy {
     }
 }
 
-fn home(strategy: &dyn Select, seats: &impl Seats, open: &Bitmap, question: Question<'_>) -> Option<u32> {
+fn home(strategy: &dyn Select, seats: &impl Seats, open: &Bitmap, question: &Question<'_>) -> Option<u32> {
     let view = View::new(seats, open, question);
     seats.owner(guarded(|| strategy.home(&view, question.demand)).flatten()?)
 }

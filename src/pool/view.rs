@@ -17,7 +17,6 @@ use crate::demand::Demand;
 use crate::select::{Candidates, Load, Place};
 
 /// What a request asks of the pool.
-#[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) roster: &'a Roster,
     /// Who serves the model that is asked for, if not all do.
@@ -94,7 +93,7 @@ impl Seats for Tier {
 }
 
 pub(super) struct View<'a, S> {
-    pub(super) question: Question<'a>,
+    question: &'a Question<'a>,
     seats: &'a S,
     /// Those of them that are open for the request.
     open: &'a Bitmap,
@@ -164,7 +163,7 @@ impl<S: Seats> Candidates for View<'_, S> {
 
 impl<'a, S: Seats> View<'a, S> {
     #[inline]
-    pub(super) fn new(seats: &'a S, open: &'a Bitmap, question: Question<'a>) -> Self {
+    pub(super) fn new(seats: &'a S, open: &'a Bitmap, question: &'a Question<'_>) -> Self {
         Self { random: Cell::new(question.random), seats, open, question }
     }
 
@@ -178,26 +177,40 @@ impl<'a, S: Seats> View<'a, S> {
         self.question.roster.member(self.seats.owner(seat)? as usize)
     }
 
-    #[inline(never)]
+    #[inline]
     fn next(&self, place: Place, except: Option<Place>) -> Option<Place> {
-        let open = self.open;
-        let ahead = open.at_or_after(place, |word| self.mask(word, except));
-        ahead.or_else(|| open.at_or_after(0, |word| self.mask(word, except)))
+        next_of(self.seats, self.open, self.question.tried, (place, except))
     }
 
-    /// The seats of a word whose members were not tried, and are not the one that has the seat `except`.
     #[inline]
     fn mask(&self, word: usize, except: Option<Place>) -> u64 {
-        let untried = if self.question.tried.count() == 0 { u64::MAX } else { self.untried(word) };
-        match except.and_then(|seat| self.seats.owner(seat)) {
-            Some(place) => untried & self.seats.others(word, place),
-            None => untried,
-        }
+        mask(self.seats, self.question.tried, word, except)
     }
+}
 
-    #[cold]
-    fn untried(&self, word: usize) -> u64 {
-        let tried = self.question.tried.places().iter();
-        tried.fold(u64::MAX, |mask, &place| mask & self.seats.others(word, place))
+/// The first open seat from a place on, turning round. Given no view, so that one can live in registers.
+#[inline(never)]
+fn next_of(
+    seats: &impl Seats,
+    open: &Bitmap,
+    tried: &Tried,
+    (place, except): (Place, Option<Place>),
+) -> Option<Place> {
+    let ahead = open.at_or_after(place, |word| mask(seats, tried, word, except));
+    ahead.or_else(|| open.at_or_after(0, |word| mask(seats, tried, word, except)))
+}
+
+/// The seats of a word whose members were not tried, and are not the one that has the seat `except`.
+#[inline]
+fn mask(seats: &impl Seats, tried: &Tried, word: usize, except: Option<Place>) -> u64 {
+    let untried = if tried.count() == 0 { u64::MAX } else { untried(seats, tried, word) };
+    match except.and_then(|seat| seats.owner(seat)) {
+        Some(place) => untried & seats.others(word, place),
+        None => untried,
     }
+}
+
+#[cold]
+fn untried(seats: &impl Seats, tried: &Tried, word: usize) -> u64 {
+    tried.places().iter().fold(u64::MAX, |mask, &place| mask & seats.others(word, place))
 }

@@ -197,7 +197,7 @@ where
         self.waited += now - since;
         match lease {
             Ok(mut lease) => {
-                settings.pool.accept(&mut lease, &mut self.tried, now);
+                lease.begin(&mut self.tried, now);
                 self.hold(settings, lease, now)
             }
             Err(_) => Next::Done(self.concede(settings, now)),
