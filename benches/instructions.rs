@@ -11,11 +11,26 @@ use std::process::Command;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use key_commune::KeyCommuneLayer;
-use support::{Bare, Keys, Template, send, turn};
+use key_commune::demand::Demand;
+use key_commune::select::{LeastUsed, PeakEwma, RoundRobin, Select};
+use key_commune::{KeyCommuneLayer, KeyPool, Provider};
+use support::{Bare, Keys, Template, send, turn, turn_for};
 use tower::Layer;
 
-const WORK: [&str; 7] = ["yardstick", "turn", "bare call", "one key", "template", "masked", "commune"];
+const WORK: [&str; 12] = [
+    "yardstick",
+    "turn",
+    "of two keys",
+    "for a model",
+    "round robin",
+    "least used",
+    "peak EWMA",
+    "bare call",
+    "one key",
+    "template",
+    "masked",
+    "commune",
+];
 const ROUNDS: [u64; 2] = [1_000, 3_000];
 
 fn main() {
@@ -45,7 +60,12 @@ fn run(work: &str, rounds: u64) {
     };
     match work {
         "yardstick" => swap(rounds),
-        "turn" => turns(rounds),
+        "turn" => turns(&Keys::new(200), rounds),
+        "of two keys" => turns(&Keys::new(2), rounds),
+        "for a model" => turns_for(&Demand::default().model("gpt-4o"), &Keys::new(200), rounds),
+        "round robin" => turns(&chosen(RoundRobin::default()), rounds),
+        "least used" => turns(&chosen(LeastUsed), rounds),
+        "peak EWMA" => turns(&chosen(PeakEwma::default()), rounds),
         "bare call" => (0..rounds).for_each(|_| send(&mut Bare, template.request())),
         "one key" => layered(1, false),
         "template" => layered(200, false),
@@ -66,10 +86,20 @@ fn swap(rounds: u64) {
     (0..rounds).for_each(|_| drop(black_box(headers.insert(AUTHORIZATION, black_box(&value).clone()))));
 }
 
-fn turns(rounds: u64) {
-    let keys = Keys::new(200);
+fn turns(keys: &Keys, rounds: u64) {
     let mut headers = HeaderMap::new();
     (0..rounds).for_each(|_| turn(&keys.pool, |value| drop(black_box(headers.insert(AUTHORIZATION, value)))));
+}
+
+fn turns_for(demand: &Demand, keys: &Keys, rounds: u64) {
+    let mut headers = HeaderMap::new();
+    let mut put = |value| drop(black_box(headers.insert(AUTHORIZATION, value)));
+    (0..rounds).for_each(|_| turn_for(&keys.pool, demand, &mut put));
+}
+
+/// Keys of which a strategy chooses.
+fn chosen(strategy: impl Select + 'static) -> Keys {
+    Keys::with(KeyPool::builder(Provider::OPENAI).select(strategy), 200)
 }
 
 /// All instructions of a process that does this work, or `None` without valgrind.

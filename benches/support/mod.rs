@@ -46,7 +46,7 @@ impl Keys {
         Self::with(KeyPool::builder(Provider::OPENAI).commune(Commune::default()).seed(7), count)
     }
 
-    fn with(builder: Builder, count: usize) -> Self {
+    pub fn with(builder: Builder, count: usize) -> Self {
         let pool = builder.build().unwrap();
         let texts = (0..count).map(|number| Key::new(key(number)).unwrap());
         let ids = pool.extend(texts).unwrap();
@@ -73,8 +73,14 @@ fn key(number: usize) -> String {
 /// One request's way through the pool, without the request: a key, its value, a success.
 #[inline]
 pub fn turn(pool: &KeyPool, put: impl FnOnce(HeaderValue)) {
+    turn_for(pool, &Demand::default(), put);
+}
+
+/// The same for a request that asks for something.
+#[inline]
+pub fn turn_for(pool: &KeyPool, demand: &Demand, put: impl FnOnce(HeaderValue)) {
     let now = pool.now();
-    let mut lease = pool.checkout(&Demand::default(), &mut Tried::default(), now).unwrap();
+    let mut lease = pool.checkout(demand, &mut Tried::default(), now).unwrap();
     put(lease.value().clone());
     lease.settle(&Verdict::new(Outcome::Accepted), now);
 }

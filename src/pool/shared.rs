@@ -135,10 +135,9 @@ impl Shared {
         if tried.is_full() || self.signals.mood.is_pool_closed() {
             return None;
         }
-        let random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
-        let mut question = Question { roster, lane, tried, demand, pool: self, now, random };
+        let mut random = if tried.count() == 0 { self.random.draw() } else { self.random.draw_other() };
         for _ in 0..ASKS {
-            let member = self.choose(&question)?;
+            let member = self.choose(Question { roster, lane, tried, demand, pool: self, now, random })?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();
             if let Some((in_flight, paced)) = member.word.enter()
@@ -146,7 +145,7 @@ impl Shared {
             {
                 return Some((Arc::clone(member), step));
             }
-            question.random = self.random.draw_other();
+            random = self.random.draw_other();
         }
         None
     }
@@ -158,12 +157,12 @@ impl Shared {
 
     /// A member to take: without a detour where all members are equal, and the strategy is the default.
     #[inline]
-    fn choose<'a>(&self, question: &Question<'a>) -> Option<&'a Arc<Member>> {
+    fn choose<'a>(&self, question: Question<'a>) -> Option<&'a Arc<Member>> {
         let roster = question.roster;
         if question.lane.is_some() || !roster.tiers.is_empty() || !matches!(self.strategy, Strategy::TwoChoices) {
-            return self.ask(question);
+            return self.ask(&Question { ..question });
         }
-        roster.member(better_of_two(&View::new(roster, &roster.open, question))?)
+        roster.member(better_of_two(&View::new(roster, &roster.open, &question))?)
     }
 
     #[inline(never)]
