@@ -20,13 +20,16 @@ pub struct Left {
 
 impl Left {
     /// How long to leave a key alone of which so much is left while so many other requests are under way; `None` if there is
-    /// enough for one more. Not capped.
+    /// enough for one more; at most a year.
     pub(crate) fn wait(&self, others: u32) -> Option<Duration> {
         let requests = self.requests.and_then(|quota| quota.wait(others.into()));
         let tokens = self.tokens.and_then(|quota| quota.wait(0));
         requests.max(tokens)
     }
 }
+
+/// No limit takes longer than that to be whole again.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// What is left of one limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl Quota {
         let missing = (others + 1).checked_sub(self.remaining).filter(|&missing| missing > 0)?;
         let used = self.limit.map_or(1, |limit| limit.saturating_sub(self.remaining)).max(1);
         // By the clock all of it comes back at once, and never later than that.
-        Some(self.reset?.mul_f64((missing as f64 / used as f64).min(1.0)))
+        Some(self.reset?.min(LONGEST).mul_f64((missing as f64 / used as f64).min(1.0)))
     }
 
     /// The one that has fewer left; of two that have as many, the one that takes longer to be whole.

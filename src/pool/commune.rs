@@ -196,7 +196,7 @@ impl Shared {
         let wish = Wish::by(member.caller());
         // In this order: see the module of `Word`.
         let step = self.signals.step();
-        if member.word.enter().is_some() {
+        if member.word.enter().is_ok() {
             return Lease::new(Arc::clone(member), step, wish, None).uncounted();
         }
         self.with(|ledger| {

@@ -267,7 +267,7 @@ impl Lease {
 
     /// Whether something was sent, as far as is known.
     pub(super) fn was_sent(&self) -> bool {
-        !self.unsent && (self.call != Call::Open || self.sent_at().is_some())
+        !self.unsent && self.sent_at().is_some()
     }
 
     /// How many tokens count: what the answer says; nothing for one that was refused; else what was expected.

@@ -112,8 +112,8 @@ fn a_closed_word_lets_nobody_in_and_counts_nobody() {
         let lets_in = |word: &Arc<Word>| {
             let word = Arc::clone(word);
             thread::spawn(move || {
-                let first = word.enter().is_some();
-                let second = word.enter().is_some();
+                let first = word.enter().is_ok();
+                let second = word.enter().is_ok();
                 assert!(first || !second, "let in after it was closed");
                 (0..u8::from(first) + u8::from(second)).for_each(|_| assert!(!word.leave()));
             })
@@ -121,7 +121,7 @@ fn a_closed_word_lets_nobody_in_and_counts_nobody() {
         let threads = [lets_in(&word), lets_in(&word)];
         word.set(Standing::Closed);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert!(word.enter().is_none());
+        assert!(word.enter().is_err());
         assert_eq!(word.counts().0, 0);
     });
 }
@@ -307,6 +307,21 @@ fn no_more_are_let_in_than_there_is_room_for() {
         assert!(leases.iter().flatten().count() <= 1);
         drop(leases);
         assert!(checkout(&pool).is_ok(), "the room is there again");
+        at_rest(&pool);
+    });
+}
+
+/// Two requests one after the other, of which one may look in while the other is being served: whoever leaves last, the room
+/// is found again.
+#[test]
+fn room_that_was_looked_at_is_found_again() {
+    model(|| {
+        let pool = limited(1, Limits::default().concurrent(1));
+        let other = pool.clone();
+        let thread = thread::spawn(move || drop(checkout(&other)));
+        drop(checkout(&pool));
+        thread.join().unwrap();
+        assert!(checkout(&pool).is_ok());
         at_rest(&pool);
     });
 }

@@ -132,11 +132,18 @@ impl Ledger {
         let found = due.filter(wanted).find_map(opening);
         if found.is_none()
             && let Some(lane) = lane
+            && !self.is_due_for(lane, serving, now)
         {
             lane.deafen(self.due_after(lane, now));
         }
         let (place, opening) = found?;
         self.lease(place, opening, asked.wish.clone(), now)
+    }
+
+    /// Whether some request of a lane, of which this tier serves, may probe something that is due.
+    fn is_due_for(&self, lane: &Lane, serving: u8, now: Timestamp) -> bool {
+        let mut due = self.due_now(Some(lane), now).flat_map(|spot| self.ways_to(spot));
+        due.any(|place| lane.serves(place) && self.cell(place).is_some_and(|cell| cell.member.tier() <= serving))
     }
 
     /// A lease on any open member that was not tried, without asking the strategy.
@@ -227,10 +234,21 @@ impl Ledger {
         let cell = self.candidate(place, asked, lane)?;
         let mut free = self.room_at(cell, asked, now).max(self.refills.at(place));
         for (_, health) in self.spots(cell, lane) {
-            free = free.max(expected(health, now)?);
+            free = free.max(self.expected(health, now)?);
         }
         let busy = self.is_crowded(cell) || lane.is_some_and(|lane| self.is_pair_busy(place, lane.id));
         Some(if busy { free.max(now + ANY_MOMENT) } else { free })
+    }
+
+    /// When what rests will do so no more; `None` if it never will by itself.
+    fn expected(&self, health: Health, now: Timestamp) -> Option<Timestamp> {
+        match health.state() {
+            State::Active => Some(Timestamp::ZERO),
+            State::Probing => Some(health.until().min(now + ANY_MOMENT)),
+            State::Resting => Some(self.renewal.as_ref().map_or(health.until(), |day| day.end_of(health))),
+            State::Suspect => Some(health.until()),
+            State::Retired => None,
+        }
     }
 
     /// The members by way of which a thing can be probed.
@@ -253,12 +271,3 @@ fn may_be_tried(cell: &Cell, spot: Spot, health: Health, caller: Option<Caller>,
     }
 }
 
-/// When what rests will do so no more; `None` if it never will by itself.
-fn expected(health: Health, now: Timestamp) -> Option<Timestamp> {
-    match health.state() {
-        State::Active => Some(Timestamp::ZERO),
-        State::Probing => Some(health.until().min(now + ANY_MOMENT)),
-        State::Resting | State::Suspect => Some(health.until()),
-        State::Retired => None,
-    }
-}

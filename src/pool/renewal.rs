@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ledger::Ledger;
 use super::spot::Spot;
 use crate::clock::Timestamp;
+use crate::health::Health;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -24,6 +25,12 @@ impl Renewal {
 
     pub(super) fn next(&self) -> Timestamp {
         self.next
+    }
+
+    /// When what rests will do so no more.
+    pub(super) fn end_of(&self, health: Health) -> Timestamp {
+        let renewed = health.renewed(health.changed()).state() != health.state();
+        if renewed { health.until().min(self.next) } else { health.until() }
     }
 
     /// Whether a day has begun, of which everybody knows from now on.

@@ -28,7 +28,14 @@ impl Shared {
             {
                 true
             }
-            taken => self.with(|ledger| ledger.note_entry(member, taken, wish, now)),
+            taken => self.with(|ledger| {
+                let fits = ledger.note_entry(member, taken, wish, now);
+                if !fits && capacity.limits_pool() {
+                    // What it seemed to take while it looked may be what somebody waits for.
+                    ledger.serve_queue(now);
+                }
+                fits
+            }),
         }
     }
 

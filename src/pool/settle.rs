@@ -11,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::health::Reason;
 use crate::outcome::{Fault, Outcome, Verdict};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl Shared {
     /// Acts on what an answer said about the key of a lease.
@@ -56,7 +57,7 @@ impl Shared {
         }
         ledger.install(lease.member.place, after, now);
         if self.learns_pace && is_key && heard.outcome == Outcome::Throttled {
-            let hint = heard.hint.map(|hint| hint.after).unwrap_or_default();
+            let hint = heard.hint.map_or(Duration::ZERO, |hint| hint.after.min(ledger.penalties.longest_hint()));
             let rest = (after.changed() != before.changed()).then_some(hint);
             ledger.learn_pace(&lease.member, rest, now);
         }

@@ -140,10 +140,14 @@ impl Shared {
             let member = self.choose(Question { roster, lane, tried, demand, pool: self, now, random })?;
             // In this order: see the module of `Word`.
             let step = self.signals.step();
-            if let Some((in_flight, paced)) = member.word.enter()
-                && (!(self.signals.is_limited || paced) || self.lets_in(member, in_flight, demand, now))
-            {
-                return Some((Arc::clone(member), step));
+            match member.word.enter() {
+                Ok((in_flight, paced))
+                    if !(self.signals.is_limited || paced) || self.lets_in(member, in_flight, demand, now) =>
+                {
+                    return Some((Arc::clone(member), step));
+                }
+                Err(true) => self.give_room(member.place, now),
+                _ => {}
             }
             random = self.random.draw_other();
         }

@@ -92,14 +92,16 @@ impl Word {
     }
 
     /// Counts one request more, if the member is open. Answers how many that makes, and whether the member is held to a pace.
+    ///
+    /// # Errors
+    /// If it is not open: whether somebody may wait for room that this request seemed to take while it looked.
     #[inline]
-    pub(crate) fn enter(&self) -> Option<(u32, bool)> {
+    pub(crate) fn enter(&self) -> Result<(u32, bool), bool> {
         let old = self.0.fetch_add(USE + 1, Ordering::Relaxed);
         if old & BARRED != 0 {
-            self.0.fetch_sub(USE + 1, Ordering::Relaxed);
-            return None;
+            return Err(self.undo());
         }
-        Some(((old & IN_FLIGHT) as u32 + 1, old & PACED != 0))
+        Ok(((old & IN_FLIGHT) as u32 + 1, old & PACED != 0))
     }
 
     /// Says whether the member is held to a pace. Only under the pool's lock.

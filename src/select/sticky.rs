@@ -43,9 +43,9 @@ impl<S: Select> Sticky<S> {
     }
 }
 
-impl<S: Select + Default> Default for Sticky<S> {
+impl Default for Sticky {
     fn default() -> Self {
-        Self::new(S::default())
+        Self::new(TwoChoices)
     }
 }
 
