@@ -269,9 +269,9 @@ impl Ledger {
 
     /// Puts a new roster in place of the old one, its bits by the members' health.
     pub(super) fn replace(&mut self, roster: &Arc<Roster>) {
-        let lanes = Arc::new(self.roster.lanes.load().renewed(roster));
+        let lanes = self.roster.lanes.load().renewed(roster);
         lanes.all().for_each(|lane| self.judge_lane(lane));
-        roster.lanes.store(lanes);
+        roster.set_lanes(lanes);
         self.roster = Arc::clone(roster);
         let members = self.cells.iter().flatten().map(|cell| &cell.member);
         members.filter(|member| member.word.is_open()).for_each(|member| roster.mark(member.place, true));
@@ -296,7 +296,7 @@ impl Ledger {
         members
             .filter(|member| member.word.is_open())
             .for_each(|member| lane.mark(&self.roster.tiers, member.place, true));
-        self.roster.lanes.store(Arc::new(lanes));
+        self.roster.set_lanes(lanes);
         lane
     }
 
