@@ -12,18 +12,17 @@ use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use key_commune::demand::Demand;
-use key_commune::select::{LeastUsed, PeakEwma, RoundRobin, Select};
+use key_commune::select::{PeakEwma, RoundRobin, Select};
 use key_commune::{KeyCommuneLayer, KeyPool, Provider};
 use support::{Bare, Keys, Template, send, turn, turn_for};
 use tower::Layer;
 
-const WORK: [&str; 12] = [
+const WORK: [&str; 11] = [
     "yardstick",
     "turn",
     "of two keys",
     "for a model",
     "round robin",
-    "least used",
     "peak EWMA",
     "bare call",
     "one key",
@@ -64,7 +63,6 @@ fn run(work: &str, rounds: u64) {
         "of two keys" => turns(&Keys::new(2), rounds),
         "for a model" => turns_for(&Demand::default().model("gpt-4o"), &Keys::new(200), rounds),
         "round robin" => turns(&chosen(RoundRobin::default()), rounds),
-        "least used" => turns(&chosen(LeastUsed), rounds),
         "peak EWMA" => turns(&chosen(PeakEwma::default()), rounds),
         "bare call" => (0..rounds).for_each(|_| send(&mut Bare, template.request())),
         "one key" => layered(1, false),

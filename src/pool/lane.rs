@@ -127,10 +127,10 @@ pub(super) struct Lanes {
 const OTHERS: LaneId = 0;
 
 /// Who serves a model.
-pub(super) enum Served<'a> {
+pub(super) enum Served {
     Anybody,
     /// The members of a lane, which may have none.
-    By(&'a Arc<Lane>),
+    By(Arc<Lane>),
     /// A lane that nobody has asked for yet.
     Unknown,
 }
@@ -187,16 +187,15 @@ impl Lanes {
     }
 
     /// Who serves a model, which is to have a lane of its own if it is told `apart` from all others.
-    #[inline]
-    pub(super) fn of(&self, model: &str, apart: bool) -> Served<'_> {
+    pub(super) fn of(&self, model: &str, apart: bool) -> Served {
         if let Some(lane) = self.named.get(model) {
-            return Served::By(lane);
+            return Served::By(Arc::clone(lane));
         }
         match &self.others {
             _ if apart => Served::Unknown,
             None => Served::Anybody,
             Some(_) if self.is_named(model) => Served::Unknown,
-            Some(others) => Served::By(others),
+            Some(others) => Served::By(Arc::clone(others)),
         }
     }
 

@@ -196,7 +196,7 @@ impl Ledger {
 
     /// Tells those who read without the lock when the next thing comes due.
     fn tell_due(&self, spot: Spot) {
-        self.signals.set_next_due(self.next_probe());
+        self.signals.set_next_due(self.due_first(), self.next_probe());
         let lanes = self.roster.lanes.load();
         if let Spot::Pair(_, id) = spot
             && let Some(lane) = lanes.by_id(id)
@@ -210,7 +210,7 @@ impl Ledger {
         self.due.first().map_or(Timestamp::MAX, |&(until, _)| until)
     }
 
-    /// When the first thing comes due that a new request may probe. Looks at those that rest in tiers which nobody needs.
+    /// When the first thing comes due that a new request which any member serves may probe: not in tiers that it does not need.
     fn next_probe(&self) -> Timestamp {
         let Some(serving) = self.roster.serving(None, &Tried::default()) else { return self.due_first() };
         let needed = |&&(_, spot): &&(Timestamp, Spot)| match spot {
@@ -269,13 +269,13 @@ impl Ledger {
 
     /// Puts a new roster in place of the old one, its bits by the members' health.
     pub(super) fn replace(&mut self, roster: &Arc<Roster>) {
-        let lanes = Arc::new(self.roster.lanes.load().renewed(roster));
+        let lanes = self.roster.lanes.load().renewed(roster);
         lanes.all().for_each(|lane| self.judge_lane(lane));
-        roster.lanes.store(lanes);
+        roster.set_lanes(lanes);
         self.roster = Arc::clone(roster);
         let members = self.cells.iter().flatten().map(|cell| &cell.member);
         members.filter(|member| member.word.is_open()).for_each(|member| roster.mark(member.place, true));
-        self.signals.set_next_due(self.next_probe());
+        self.signals.set_next_due(self.due_first(), self.next_probe());
     }
 
     /// Has requests for a model told apart from others.
@@ -296,7 +296,7 @@ impl Ledger {
         members
             .filter(|member| member.word.is_open())
             .for_each(|member| lane.mark(&self.roster.tiers, member.place, true));
-        self.roster.lanes.store(Arc::new(lanes));
+        self.roster.set_lanes(lanes);
         lane
     }
 

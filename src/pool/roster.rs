@@ -7,12 +7,13 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 
 use super::bitmap::Bitmap;
-use super::lane::{Lane, Lanes};
+use super::lane::{Lane, Lanes, Served};
 use super::member::Member;
 use super::tier::Tier;
 use super::tried::Tried;
 use crate::demand::Caller;
 use crate::secret::Secret;
+use crate::sync::{AtomicU32, Ordering};
 
 /// Replaced as a whole when keys come or go; readers keep the one they have.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Roster {
     pub(super) tiers: Box<[Tier]>,
     /// Who serves which model, as far as models are told apart.
     pub(super) lanes: ArcSwap<Lanes>,
+    /// Whether any are, so that nothing has to be looked up where none is.
+    has_lanes: AtomicU32,
     /// What stands for the members, by place, as soon as a strategy asks; 0 where there is none.
     fingerprints: OnceLock<Box<[u64]>>,
     /// Where the members stand, by a keyed hash of their secrets, where callers present keys.
@@ -38,6 +41,7 @@ impl Roster {
             tiers: Tier::of(&members),
             members,
             lanes: ArcSwap::default(),
+            has_lanes: AtomicU32::new(0),
             fingerprints: OnceLock::new(),
             places: HashMap::new(),
             owners: OnceLock::new(),
@@ -79,6 +83,21 @@ impl Roster {
         }
         self.tiers.iter().for_each(|tier| tier.mark(&tier.open, place, open));
         self.lanes.load().all().for_each(|lane| lane.mark(&self.tiers, place, open));
+    }
+
+    /// Who serves a model, which is to have a lane of its own if it is told `apart` from all others.
+    #[inline]
+    pub(super) fn served(&self, model: &str, apart: bool) -> Served {
+        if !apart && self.has_lanes.load(Ordering::Relaxed) == 0 {
+            return Served::Anybody;
+        }
+        self.lanes.load().of(model, apart)
+    }
+
+    /// Only under the pool's lock.
+    pub(super) fn set_lanes(&self, lanes: Lanes) {
+        self.has_lanes.store(u32::from(lanes.all().next().is_some()), Ordering::Relaxed);
+        self.lanes.store(Arc::new(lanes));
     }
 
     /// The tiers, each with the seats that are open for requests of a lane.

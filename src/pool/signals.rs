@@ -16,7 +16,9 @@ pub(crate) struct Signals {
     step: AtomicU64,
     /// When there is something to do before a member is chosen: the first of what follows.
     next: AtomicU64,
-    /// When something that rests may be probed.
+    /// When something that rests may be probed by a request that any member serves.
+    next_probe: AtomicU64,
+    /// The same, by whatever request.
     next_due: AtomicU64,
     /// When a member that has been asked for all it may can be asked again.
     next_refill: AtomicU64,
@@ -42,6 +44,7 @@ impl Signals {
         Self {
             step: AtomicU64::new(0),
             next: AtomicU64::new(u64::MAX),
+            next_probe: AtomicU64::new(u64::MAX),
             next_due: AtomicU64::new(u64::MAX),
             next_refill: AtomicU64::new(u64::MAX),
             mood: Mood::new(latency_decay.is_some() || counts_models),
@@ -82,6 +85,10 @@ impl Signals {
         now >= read(&self.next)
     }
 
+    pub(crate) fn next_probe(&self) -> Timestamp {
+        read(&self.next_probe)
+    }
+
     pub(crate) fn next_due(&self) -> Timestamp {
         read(&self.next_due)
     }
@@ -91,15 +98,16 @@ impl Signals {
     }
 
     /// Under the lock.
-    pub(crate) fn set_next_due(&self, due: Timestamp) {
+    pub(crate) fn set_next_due(&self, due: Timestamp, probe: Timestamp) {
         write(&self.next_due, due);
-        write(&self.next, due.min(read(&self.next_refill)));
+        write(&self.next_probe, probe);
+        write(&self.next, probe.min(read(&self.next_refill)));
     }
 
     /// Under the lock.
     pub(crate) fn set_next_refill(&self, at: Timestamp) {
         write(&self.next_refill, at);
-        write(&self.next, at.min(read(&self.next_due)));
+        write(&self.next, at.min(read(&self.next_probe)));
     }
 
     pub(crate) fn has_waiting(&self) -> bool {

@@ -17,6 +17,7 @@ use crate::demand::Demand;
 use crate::select::{Candidates, Load, Place};
 
 /// What a request asks of the pool.
+#[derive(Clone, Copy)]
 pub(super) struct Question<'a> {
     pub(super) roster: &'a Roster,
     /// Who serves the model that is asked for, if not all do.
@@ -190,12 +191,7 @@ impl<'a, S: Seats> View<'a, S> {
 
 /// The first open seat from a place on, turning round. Given no view, so that one can live in registers.
 #[inline(never)]
-fn next_of(
-    seats: &impl Seats,
-    open: &Bitmap,
-    tried: &Tried,
-    (place, except): (Place, Option<Place>),
-) -> Option<Place> {
+fn next_of(seats: &impl Seats, open: &Bitmap, tried: &Tried, (place, except): (Place, Option<Place>)) -> Option<Place> {
     let ahead = open.at_or_after(place, |word| mask(seats, tried, word, except));
     ahead.or_else(|| open.at_or_after(0, |word| mask(seats, tried, word, except)))
 }
