@@ -270,4 +270,3 @@ fn may_be_tried(cell: &Cell, spot: Spot, health: Health, caller: Option<Caller>,
         _ => health.is_due(now),
     }
 }
-

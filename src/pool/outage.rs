@@ -30,6 +30,8 @@ pub(super) struct Failure {
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     failures: HashMap<u32, Failure>,
+    /// Old ones are left out when there are so many: each is looked at a few times at most, however many fail.
+    most: usize,
     outage: bool,
 }
 
@@ -44,9 +46,16 @@ impl Journal {
 
     /// A key failed. Its oldest health counts: that is what it goes back to.
     pub(super) fn note(&mut self, place: u32, failure: Failure) {
-        self.failures.retain(|_, old| failure.at - old.at <= WINDOW);
+        if self.failures.len() >= self.most {
+            self.forget_old(failure.at);
+            self.most = (self.failures.len() * 2).max(FEWEST);
+        }
         let before = self.failures.get(&place).map_or(failure.before, |old| old.before);
         self.failures.insert(place, Failure { before, ..failure });
+    }
+
+    fn forget_old(&mut self, now: Timestamp) {
+        self.failures.retain(|_, old| now - old.at <= WINDOW);
     }
 
     /// A key succeeded: what failed before stands, and what was an outage is over.
@@ -57,7 +66,8 @@ impl Journal {
 
     /// Reads the journal, `used` being how many distinct keys were used of late. If there is an outage, these are the
     /// failures to take back.
-    pub(super) fn trip(&mut self, used: u32) -> Option<Vec<(u32, Failure)>> {
+    pub(super) fn trip(&mut self, used: u32, now: Timestamp) -> Option<Vec<(u32, Failure)>> {
+        self.forget_old(now);
         let alike = self.most_alike()?;
         let count = self.failures.values().filter(|failure| failure.outcome == alike).count();
         if self.outage || count < FEWEST || count * 2 <= used as usize {

@@ -93,7 +93,7 @@ impl Shared {
             if self.signals.mood.had_success() {
                 self.calm(ledger);
             }
-            let Some(failures) = ledger.journal.trip(self.signals.used.most(window(now))) else { return };
+            let Some(failures) = ledger.journal.trip(self.signals.used.most(window(now)), now) else { return };
             self.signals.mood.set_outage(true);
             for (place, failure) in failures {
                 roll_back(ledger, place, failure, now);
