@@ -38,7 +38,8 @@ impl Shared {
             return Ok(lease);
         }
         let roster = self.roster.load();
-        let lane = demand.shared_model().and_then(|model| self.lane(&roster, model));
+        let apart = || roster.has_lanes() || self.capacity.tells_models_apart();
+        let lane = demand.shared_model().filter(|_| apart()).and_then(|model| self.lane(&roster, model));
         let lane = lane.as_deref();
         let due = lane.map_or(due, |lane| lane.is_due(self.signals.next_due(), now));
         if due && let Some(lease) = self.probe((&roster, lane), demand, tried, now) {
@@ -61,11 +62,11 @@ impl Shared {
     }
 
     /// Who serves a model, if not all members do.
-    #[inline]
+    #[inline(never)]
     fn lane(&self, roster: &Roster, model: &Arc<str>) -> Option<Arc<Lane>> {
-        match roster.served(model, self.capacity.tells_models_apart()) {
+        match roster.lanes.load().of(model, self.capacity.tells_models_apart()) {
             Served::Anybody => None,
-            Served::By(lane) => Some(lane),
+            Served::By(lane) => Some(Arc::clone(lane)),
             Served::Unknown => self.with(|ledger| Some(ledger.tell_apart(model))),
         }
     }

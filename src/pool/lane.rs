@@ -127,10 +127,10 @@ pub(super) struct Lanes {
 const OTHERS: LaneId = 0;
 
 /// Who serves a model.
-pub(super) enum Served {
+pub(super) enum Served<'a> {
     Anybody,
     /// The members of a lane, which may have none.
-    By(Arc<Lane>),
+    By(&'a Arc<Lane>),
     /// A lane that nobody has asked for yet.
     Unknown,
 }
@@ -187,15 +187,16 @@ impl Lanes {
     }
 
     /// Who serves a model, which is to have a lane of its own if it is told `apart` from all others.
-    pub(super) fn of(&self, model: &str, apart: bool) -> Served {
+    #[inline]
+    pub(super) fn of(&self, model: &str, apart: bool) -> Served<'_> {
         if let Some(lane) = self.named.get(model) {
-            return Served::By(Arc::clone(lane));
+            return Served::By(lane);
         }
         match &self.others {
             _ if apart => Served::Unknown,
             None => Served::Anybody,
             Some(_) if self.is_named(model) => Served::Unknown,
-            Some(others) => Served::By(Arc::clone(others)),
+            Some(others) => Served::By(others),
         }
     }
 

@@ -28,6 +28,7 @@ mod lease;
 mod ledger;
 mod limiter;
 mod limits;
+mod load;
 mod marks;
 mod member;
 #[cfg(all(test, key_commune_loom))]

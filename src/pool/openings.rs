@@ -37,9 +37,9 @@ impl Ledger {
     /// The same, if the model has been told apart before; else its name.
     pub(super) fn known_lane(&self, wish: &Wish) -> Result<Option<Arc<Lane>>, Arc<str>> {
         let Some(model) = &wish.model else { return Ok(None) };
-        match self.roster.served(model, self.capacity.tells_models_apart()) {
+        match self.roster.lanes.load().of(model, self.capacity.tells_models_apart()) {
             Served::Anybody => Ok(None),
-            Served::By(lane) => Ok(Some(lane)),
+            Served::By(lane) => Ok(Some(Arc::clone(lane))),
             Served::Unknown => Err(Arc::clone(model)),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 
 use super::bitmap::Bitmap;
-use super::lane::{Lane, Lanes, Served};
+use super::lane::{Lane, Lanes};
 use super::member::Member;
 use super::tier::Tier;
 use super::tried::Tried;
@@ -85,13 +85,10 @@ impl Roster {
         self.lanes.load().all().for_each(|lane| lane.mark(&self.tiers, place, open));
     }
 
-    /// Who serves a model, which is to have a lane of its own if it is told `apart` from all others.
+    /// Whether any models are told apart.
     #[inline]
-    pub(super) fn served(&self, model: &str, apart: bool) -> Served {
-        if !apart && self.has_lanes.load(Ordering::Relaxed) == 0 {
-            return Served::Anybody;
-        }
-        self.lanes.load().of(model, apart)
+    pub(super) fn has_lanes(&self) -> bool {
+        self.has_lanes.load(Ordering::Relaxed) != 0
     }
 
     /// Only under the pool's lock.

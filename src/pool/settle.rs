@@ -3,7 +3,8 @@
 use super::attribution::Accusation;
 use super::lease::Lease;
 use super::ledger::Ledger;
-use super::member::{Member, window};
+use super::load::window;
+use super::member::Member;
 use super::outage::Failure;
 use super::shared::Shared;
 use super::spot::Spot;
