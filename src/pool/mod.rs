@@ -37,6 +37,7 @@ mod random;
 mod records;
 mod refills;
 mod renewal;
+mod rests;
 mod room;
 mod roster;
 mod scopes;
