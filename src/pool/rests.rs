@@ -48,15 +48,13 @@ impl Ledger {
         let Some(spot) = self.spot_of(place, rest) else { return };
         let Some(before) = self.health_at(spot) else { return };
         let told = self.restored(rest, now);
-        let after = match spot {
-            Spot::Key(_) | Spot::Pair(..) => told,
-            Spot::Group(_) | Spot::Pool if told.is_clean() => self.others_rest(place, spot, now).unwrap_or(told),
-            Spot::Group(_) | Spot::Pool => {
-                self.scopes.bear(spot, place);
-                longer(before, told)
-            }
-        };
-        if after != before && !(after.is_clean() && before.is_clean()) {
+        if told.is_clean() {
+            self.scopes.unburden(spot, place);
+        } else {
+            self.scopes.bear(spot, place);
+        }
+        let after = self.longest_borne(spot, now).unwrap_or(told);
+        if after.condition() != before.condition() {
             self.put_at(spot, after, now);
         }
         self.renew_late(spot, rest.since, now);
@@ -66,14 +64,13 @@ impl Ledger {
         Health::restored(rest.condition, &self.judge(now, 0))
     }
 
-    /// The longest rest that others than the key at a place bear.
-    fn others_rest(&mut self, place: u32, spot: Spot, now: Timestamp) -> Option<Health> {
-        self.scopes.unburden(spot, place);
+    /// The longest rest of a group or the pool that keys remember.
+    fn longest_borne(&self, spot: Spot, now: Timestamp) -> Option<Health> {
         let borne = |place| {
             let cell = self.cell(place)?;
             Some(self.restored(cell.rests()?.of(&self.rest_of(spot, cell)?)?, now))
         };
-        self.scopes.bearers(spot).filter_map(borne).reduce(longer)
+        self.scopes.bearers(spot).filter_map(borne).max_by_key(Health::condition)
     }
 
     /// What a key is to remember a thing as.
@@ -119,8 +116,4 @@ impl Ledger {
             self.changes.note(place);
         }
     }
-}
-
-fn longer(one: Health, other: Health) -> Health {
-    if other.condition() > one.condition() { other } else { one }
 }
