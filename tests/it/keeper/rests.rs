@@ -21,7 +21,7 @@ fn pool(clock: &Hand, groups: &[&str]) -> KeyPool {
     let pool = replica(clock);
     for (number, group) in groups.iter().enumerate() {
         let key = Key::new(key(number)).unwrap();
-        pool.add(if group.is_empty() { key } else { key.group(*group) }).unwrap();
+        pool.add(if group.is_empty() { key } else { key.group(group) }).unwrap();
     }
     pool
 }
@@ -84,7 +84,7 @@ fn only(changes: &[Change]) -> &Record {
 fn what_rests_beside_keys_outlives_their_pool() {
     let clock = Hand::new();
     let first = pool(&clock, &["a", "a", ""]);
-    first.drain(99);
+    assert_eq!(first.drain(99).len(), 3);
     let none = rests(&first);
     assert!(ask(&first, 2, &throttle(Scope::KeyModel, 300)));
     assert!(ask(&first, 1, &throttle(Scope::Group, 200)));
@@ -223,6 +223,19 @@ fn an_operator_clears_them_in_the_store() {
 fn refuse_other(pool: &KeyPool, scope: Scope) {
     let mut lease = take(pool, "other").unwrap();
     lease.settle(&Verdict::new(Outcome::Throttled).scope(scope), pool.now());
+}
+
+#[test]
+fn a_store_that_has_lost_a_rest_is_told_again() {
+    let clock = Hand::new();
+    let pool = pool(&clock, &[""]);
+    let old = pool.drain(9);
+    refuse(&pool, 0, Scope::KeyModel);
+    let told = pool.drain(9);
+    pool.merge(old);
+    assert_eq!(pool.drain(9), told);
+    pool.merge(told);
+    assert!(pool.drain(9).is_empty());
 }
 
 #[test]
