@@ -3,8 +3,8 @@
 use key_commune::demand::Demand;
 use key_commune::hint::Hint;
 use key_commune::outcome::{Outcome, Scope, Verdict};
-use key_commune::pool::{Key, KeyPool, Lease, Rest, Tried};
-use key_commune::record::{Change, Record, RestOf};
+use key_commune::pool::{self, Key, KeyPool, Lease, Tried};
+use key_commune::record::{Change, Record, Rest, RestOf};
 use key_commune::secret::{KeyId, Pepper};
 use proptest::prelude::*;
 
@@ -66,7 +66,7 @@ fn throttle(scope: Scope, after: u64) -> Verdict {
     Verdict::new(Outcome::Throttled).scope(scope).hint(Some(Hint::after(secs(after))))
 }
 
-type Rests = (Option<Rest>, Vec<(KeyId, Vec<Rest>)>);
+type Rests = (Option<pool::Rest>, Vec<(KeyId, Vec<pool::Rest>)>);
 
 fn rests(pool: &KeyPool) -> Rests {
     let snapshot = pool.snapshot();
@@ -165,6 +165,19 @@ fn what_was_over_for_a_day_is_left_out() {
     assert!(!take(&third, "m").unwrap().is_probe());
     refuse(&third, 0, Scope::Group);
     assert_eq!(only(&third.drain(99)).rests.iter().count(), 1);
+}
+
+#[test]
+fn what_was_ended_early_is_known_until_nobody_can_tell_of_it_any_more() {
+    let clock = Hand::new();
+    let pool = pool(&clock, &[""]);
+    assert!(ask(&pool, 0, &throttle(Scope::KeyModel, DAY)));
+    let told = pool.drain(9);
+    pool.unblock(id(0));
+    clock.pass(secs(DAY + 2));
+    refuse_other(&pool, Scope::KeyModel);
+    pool.merge(told);
+    assert!(!take(&pool, "m").unwrap().is_probe());
 }
 
 #[test]
@@ -269,24 +282,19 @@ fn i19_no_flood_of_models_is_remembered_or_told_apart() {
     let names: Vec<_> = only(&told).rests.iter().map(|rest| rest.of.clone()).collect();
     let last: Vec<_> = (8..40).map(|number| RestOf::Model(format!("model {number:02}").into())).collect();
     assert_eq!(names, last, "those that were refused last");
-    let next = replica(&clock);
-    let many = (0..20).map(|number| {
+    let next = self::pool(&clock, &[""]);
+    refuse(&next, 0, Scope::KeyModel);
+    let many = (1..20).map(|number| {
         let mut record = Record::new(id(number), "openai", key(number).parse().unwrap());
-        record.rests = only(&told).rests.iter().cloned().collect();
-        record.rests = record
-            .rests
-            .iter()
-            .cloned()
-            .map(|mut rest| {
-                rest.of = RestOf::Model(format!("{:?} of {number}", rest.of).into());
-                rest
-            })
-            .collect();
+        for rest in only(&told).rests.iter().cloned() {
+            record.rests.note(Rest { of: RestOf::Model(format!("{:?} of {number}", rest.of).into()), ..rest });
+        }
         Change::from(record)
     });
     next.merge(many);
     let resting: usize = rests(&next).1.iter().map(|(_, rests)| rests.len()).sum();
     assert_eq!(resting, 256);
+    assert_eq!(next.snapshot().member(id(0)).unwrap().rests.len(), 1, "what was known before is not forgotten for it");
 }
 
 /// Replicas that hear of each other late, twice and in any order come to the same (I20).
