@@ -16,6 +16,7 @@
 mod change;
 mod graves;
 mod kept;
+mod rest;
 mod rests;
 mod spent;
 mod tally;
@@ -28,7 +29,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use change::{Change, Tombstone};
 pub(crate) use graves::Graves;
 pub use kept::Kept;
-pub use rests::{Rest, RestOf, Rests};
+pub use rest::{Rest, RestOf};
+pub use rests::Rests;
 pub use spent::{Spent, UsageOfDay};
 pub use tally::{Counts, Replica, Tallies, Tally};
 pub use traits::Traits;
