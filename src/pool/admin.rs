@@ -62,10 +62,11 @@ impl KeyPool {
         self.change(id, |health, next, _| health.blocked(until, next))
     }
 
-    /// Gives a key a clean slate, whatever was held against it, for whichever model. Answers whether there is such a key.
+    /// Gives a key a clean slate, whatever was held against it, for whichever model; and its account, or all keys, if they rest
+    /// because this one was refused. Answers whether there is such a key.
     pub fn unblock(&self, id: KeyId) -> bool {
         let now = self.now();
-        self.0.with(|ledger| ledger.clear_pairs(id, now));
+        self.0.with(|ledger| ledger.clear_rests(id, now));
         self.change(id, |_, next, _| Health::cleared(next))
     }
 

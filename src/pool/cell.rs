@@ -8,7 +8,8 @@ use super::member::Member;
 use super::usage::Spending;
 use crate::clock::Timestamp;
 use crate::demand::Caller;
-use crate::health::{Health, State, Step};
+use crate::health::{Condition, Health, State, Step};
+use crate::record::{RestOf, Rests};
 
 #[derive(Debug)]
 pub(super) struct Cell {
@@ -33,6 +34,8 @@ struct Rare {
     wronged: Vec<u32>,
     /// The members that were throttled by the same request of its owner as this one.
     companions: Vec<Accusation>,
+    /// What rests beside it that it was refused for, as it is to be remembered.
+    rests: Rests,
     /// Only where answers are metered.
     spending: Option<Box<Spending>>,
 }
@@ -69,6 +72,28 @@ impl Cell {
     pub(super) fn set_spending(&mut self, spending: Option<Box<Spending>>) {
         if spending.is_some() || self.rare.is_some() {
             self.rare().spending = spending;
+        }
+    }
+
+    /// What rests beside it that it was refused for.
+    pub(super) fn rests(&self) -> Option<&Rests> {
+        self.rare.as_ref().map(|rare| &rare.rests).filter(|rests| !rests.is_empty())
+    }
+
+    /// Something beside it is in another condition from now on. Answers whether that is to be remembered.
+    pub(super) fn revise_rest(&mut self, of: RestOf, condition: Condition, now: Timestamp) -> bool {
+        let is_known = self.rests().is_some() || condition != Condition::default();
+        is_known && self.rare().rests.revise(of, condition, now)
+    }
+
+    /// Remembers no rest any more but as one that was cleared. Answers whether there was one.
+    pub(super) fn clear_rests(&mut self, now: Timestamp) -> bool {
+        self.rare.as_mut().is_some_and(|rare| rare.rests.clear(now))
+    }
+
+    pub(super) fn set_rests(&mut self, rests: Rests) {
+        if !rests.is_empty() || self.rare.is_some() {
+            self.rare().rests = rests;
         }
     }
 

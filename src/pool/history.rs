@@ -122,6 +122,7 @@ impl Cell {
         (record.generation, record.version, record.seal) = (*generation, *version, *seal);
         (record.created, record.updated, record.since) = (*created, *updated, self.since);
         (record.condition, record.strikers) = (self.health.condition(), self.strikers().to_vec());
+        record.rests = self.rests().cloned().unwrap_or_default();
         if self.history.counted.is_some() {
             record.tallies.note(replica, self.history.tally(self.member.client()));
         }

@@ -41,6 +41,7 @@ mod random;
 mod records;
 mod refills;
 mod renewal;
+mod rests;
 mod room;
 mod roster;
 mod scopes;

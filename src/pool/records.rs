@@ -7,6 +7,7 @@ use super::history::History;
 use super::ledger::Ledger;
 use super::marks::Marks;
 use super::shared::Shared;
+use super::spot::Spot;
 use super::usage::Spending;
 use super::{Key, KeyPool};
 use crate::clock::Timestamp;
@@ -51,8 +52,11 @@ impl KeyPool {
     /// where the pool knows better.
     pub fn merge(&self, changes: impl IntoIterator<Item = Change>) -> Merged {
         let now = self.now();
+        // What makes them is not run under the lock.
+        let changes: Vec<Change> = changes.into_iter().collect();
         self.0.with(|ledger| {
-            let mut takeover = Takeover { pool: &self.0, ledger, now, merged: Merged::default(), seated: Vec::new() };
+            let (merged, seated) = Default::default();
+            let mut takeover = Takeover { pool: &self.0, ledger, now, merged, seated, left: false };
             changes.into_iter().for_each(|change| takeover.take(change));
             takeover.publish()
         })
@@ -126,10 +130,15 @@ struct Takeover<'a> {
     now: Timestamp,
     merged: Merged,
     seated: Vec<u32>,
+    /// Whether a member has left its seat.
+    left: bool,
 }
 
 impl Takeover<'_> {
-    fn take(&mut self, change: Change) {
+    fn take(&mut self, mut change: Change) {
+        if let Change::Put(record) = &mut change {
+            record.rests.forget(self.now);
+        }
         match self.known(&change) {
             Some((place, known)) => self.update(place, &known, change),
             None => self.learn(change),
@@ -149,17 +158,22 @@ impl Takeover<'_> {
 
     fn update(&mut self, place: u32, known: &Record, change: Change) {
         let rank = |record: &Record| (record.generation, record.version);
-        if change.record().is_none_or(|record| rank(record) < rank(known)) {
+        let lacks_rests =
+            |record: &Record| record.generation == known.generation && known.rests.is_news_to(&record.rests);
+        let is_behind = |record: &Record| rank(record) < rank(known) || lacks_rests(record);
+        if change.record().is_none_or(is_behind) {
             self.ledger.changes.note(place);
         }
         match Change::from(known.clone()).merge(change) {
             Change::Gone(grave) => {
                 self.merged.removed += usize::from(self.ledger.expel(grave.id).is_some());
+                self.left = true;
                 self.ledger.changes.bury(grave);
             }
             Change::Put(news) if is_same_key(&news, known) => self.adopt(place, known, *news),
             Change::Put(news) => {
                 self.ledger.expel(news.id);
+                self.left = true;
                 self.merged.changed += 1;
                 self.seat(*news);
             }
@@ -176,20 +190,23 @@ impl Takeover<'_> {
     }
 
     /// Others know better how a member is doing.
-    fn adopt(&mut self, place: u32, known: &Record, news: Record) {
+    fn adopt(&mut self, place: u32, known: &Record, mut news: Record) {
         let parts = |record: &Record| (record.version, record.condition, record.since);
-        let is_news = parts(known) != parts(&news);
+        let (is_news, rests) = (parts(known) != parts(&news), std::mem::take(&mut news.rests));
+        self.merged.changed += usize::from(is_news || rests != known.rests);
         if let Some(cell) = self.ledger.cell_mut(place) {
             cell.history.adopt(&news);
         }
         if is_news {
-            self.merged.changed += 1;
             self.settle_in(place, news);
+        }
+        if rests != known.rests {
+            self.ledger.recall(place, rests, self.now);
         }
     }
 
     /// Seats a key as it was remembered.
-    fn seat(&mut self, record: Record) -> bool {
+    fn seat(&mut self, mut record: Record) -> bool {
         let secret = record.secret.plain().filter(|_| record.provider == self.pool.provider.name());
         let full = self.ledger.ids.len() >= self.pool.max_keys;
         let Some(secret) = secret.filter(|_| !full).cloned() else {
@@ -203,7 +220,9 @@ impl Takeover<'_> {
             cell.set_spending(Spending::remembered(&record, replica));
         }
         self.ledger.changes.exhume(record.id);
+        let rests = std::mem::take(&mut record.rests);
         self.settle_in(place, record);
+        self.ledger.recall(place, rests, self.now);
         self.seated.push(place);
         true
     }
@@ -215,11 +234,12 @@ impl Takeover<'_> {
             cell.since = record.since;
             cell.remember_strikers(record.strikers);
         }
+        self.ledger.renew_late(Spot::Key(place), record.updated, self.now);
     }
 
     /// Tells everybody who reads without the lock, and who waits.
     fn publish(self) -> Merged {
-        if !self.seated.is_empty() || self.merged.removed > 0 || self.merged.changed > 0 {
+        if !self.seated.is_empty() || self.left {
             self.pool.publish(self.ledger);
         }
         for place in self.seated {

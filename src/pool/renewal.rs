@@ -33,6 +33,11 @@ impl Renewal {
         if renewed { health.until().min(self.next) } else { health.until() }
     }
 
+    /// When the last day began.
+    fn began(&self) -> Timestamp {
+        Timestamp::from_unix(self.next.since_unix().saturating_sub(DAY))
+    }
+
     /// Whether a day has begun, of which everybody knows from now on.
     fn begins(&mut self, now: Timestamp) -> bool {
         let begins = now >= self.next;
@@ -60,6 +65,14 @@ impl Ledger {
             if let Some(health) = self.health_at(spot) {
                 self.install_at(spot, health.renewed(self.next_step()), now);
             }
+        }
+    }
+
+    /// A day may have begun since a thing was last heard of, while nobody was there to notice.
+    pub(super) fn renew_late(&mut self, spot: Spot, heard: Timestamp, now: Timestamp) {
+        let is_late = self.renewal.as_ref().is_some_and(|renewal| heard < renewal.began());
+        if is_late && let Some(health) = self.health_at(spot) {
+            self.install_at(spot, health.renewed(self.next_step()), now);
         }
     }
 }

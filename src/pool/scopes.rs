@@ -1,7 +1,7 @@
 //! What rests that is not a key alone: a key for one model, the keys of one account, or all of them.
 //!
-//! All of these have the health of a key, with the same ladders, probes and steps. They are not remembered by stores: after a
-//! restart the next answer tells.
+//! All of these have the health of a key, with the same ladders, probes and steps. Stores remember them with the keys that
+//! were refused: see [`rests`](super::rests).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -20,6 +20,8 @@ pub(super) struct Scopes {
     pub(super) numbers: HashMap<Box<str>, u32>,
     pub(super) next_group: u32,
     pub(super) pool: Health,
+    /// The places of the keys that were refused for it.
+    pool_bearers: BTreeSet<u32>,
 }
 
 /// The keys of one account.
@@ -27,6 +29,8 @@ pub(super) struct Scopes {
 pub(super) struct Group {
     pub(super) health: Health,
     places: BTreeSet<u32>,
+    /// Those of them that were refused for it.
+    bearers: BTreeSet<u32>,
 }
 
 impl Scopes {
@@ -48,6 +52,39 @@ impl Scopes {
     /// Where the keys of a group stand.
     pub(super) fn places(&self, group: u32) -> impl Iterator<Item = u32> {
         self.groups.get(&group).into_iter().flat_map(|group| group.places.iter().copied())
+    }
+
+    /// Where the keys stand that remember how a group or the pool is doing.
+    pub(super) fn bearers(&self, spot: Spot) -> impl Iterator<Item = u32> {
+        let bearers = match spot {
+            Spot::Group(number) => self.groups.get(&number).map(|group| &group.bearers),
+            Spot::Pool => Some(&self.pool_bearers),
+            Spot::Key(_) | Spot::Pair(..) => None,
+        };
+        bearers.into_iter().flatten().copied()
+    }
+
+    fn bearers_mut(&mut self, spot: Spot) -> Option<&mut BTreeSet<u32>> {
+        match spot {
+            Spot::Group(number) => self.groups.get_mut(&number).map(|group| &mut group.bearers),
+            Spot::Pool => Some(&mut self.pool_bearers),
+            Spot::Key(_) | Spot::Pair(..) => None,
+        }
+    }
+
+    /// The key at a place remembers how a group or the pool is doing.
+    pub(super) fn bear(&mut self, spot: Spot, place: u32) {
+        self.bearers_mut(spot).map(|bearers| bearers.insert(place));
+    }
+
+    /// It need not any more.
+    pub(super) fn unburden(&mut self, spot: Spot, place: u32) {
+        self.bearers_mut(spot).map(|bearers| bearers.remove(&place));
+    }
+
+    /// Nobody need.
+    pub(super) fn relieve(&mut self, spot: Spot) {
+        self.bearers_mut(spot).map(BTreeSet::clear);
     }
 
     /// How each key that has something with a model is doing for it.

@@ -9,7 +9,6 @@ use super::word::Standing;
 use crate::clock::Timestamp;
 use crate::health::{Health, Judge, State};
 use crate::outcome::{Fault, Outcome, Scope, Verdict};
-use crate::secret::KeyId;
 
 /// A thing in the books that has a health of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +58,9 @@ impl Ledger {
             let Some(before) = self.health_at(spot) else { continue };
             let judge = Judge { counts: !lease.is_foreign(), ..self.judge(now, draw) };
             let after = before.judged(&heard, lease.step, &judge);
+            if struck == Some(spot) && !after.is_clean() && self.scopes.bearers(spot).next().is_none() {
+                self.scopes.bear(spot, lease.member.place);
+            }
             self.install_at(spot, after, now);
             if struck == Some(spot) {
                 self.lock_out(spot, now);
@@ -106,11 +108,19 @@ impl Ledger {
         group.into_iter().chain(pairs).collect()
     }
 
-    /// Puts a new health in place of the old one.
+    /// Puts a new health in place of the old one, for a store to be told of.
     pub(super) fn install_at(&mut self, spot: Spot, health: Health, now: Timestamp) {
         if let Spot::Key(place) = spot {
             return self.install(place, health, now);
         }
+        if self.health_at(spot).is_some_and(|old| old != health) {
+            self.remember(spot, health, now);
+            self.put_at(spot, health, now);
+        }
+    }
+
+    /// Puts a new health in place of the old one of anything but a key.
+    pub(super) fn put_at(&mut self, spot: Spot, health: Health, now: Timestamp) {
         let Some(old) = self.health_at(spot).filter(|old| *old != health) else { return };
         self.reschedule(spot, old, health);
         self.set_scope(spot, health);
@@ -168,22 +178,15 @@ impl Ledger {
             self.scopes.remove_pair(place, lane);
         }
         self.scopes.busy.retain(|(other, _), _| *other != place);
+        self.scopes.unburden(Spot::Pool, place);
         if let Some(number) = group {
+            self.scopes.unburden(Spot::Group(number), place);
             let health = self.scopes.group(number).unwrap_or_default();
             if self.scopes.leave(number, place) {
                 self.unschedule(Spot::Group(number), health);
             }
         }
         self.tell_scopes();
-    }
-
-    /// Holds nothing against a key any more for any model.
-    pub(super) fn clear_pairs(&mut self, id: KeyId, now: Timestamp) {
-        let Some(place) = self.place_of(id) else { return };
-        let lanes: Vec<_> = self.scopes.pairs_at(place).map(|(lane, _)| lane).collect();
-        for lane in lanes {
-            self.install_at(Spot::Pair(place, lane), Health::cleared(self.next_step()), now);
-        }
     }
 
     /// No model is told apart any more by this number.

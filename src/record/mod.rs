@@ -10,11 +10,14 @@
 //!   rest of the record decides, so that there is never a draw.
 //! - The secret and the origin that it is sealed with go together; of two the one sealed later wins, so that sealing
 //!   anew says nothing about how the key is doing.
+//! - What rests beside a key, for one model or with others, is merged one by one: of each thing the later word stands.
 //! - What is counted is kept per replica, merged by maximum and read as a sum.
 
 mod change;
 mod graves;
 mod kept;
+mod rest;
+mod rests;
 mod spent;
 mod tally;
 mod traits;
@@ -26,6 +29,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 pub use change::{Change, Tombstone};
 pub(crate) use graves::Graves;
 pub use kept::Kept;
+pub use rest::{Rest, RestOf};
+pub use rests::Rests;
 pub use spent::{Spent, UsageOfDay};
 pub use tally::{Counts, Replica, Tallies, Tally};
 pub use traits::Traits;
@@ -71,7 +76,7 @@ pub struct Record {
     /// Counts up when a key that was removed joins again.
     #[serde(default)]
     pub generation: u32,
-    /// Counts up with every change but those of the tallies and the seal.
+    /// Counts up with every change but those of the rests, the tallies and the seal.
     #[serde(default)]
     pub version: u64,
     /// Counts up when the secret is sealed anew, by a later master key.
@@ -86,6 +91,9 @@ pub struct Record {
     /// Who has struck it, not owning it, since it last proved itself: none of them may strike it again (I22).
     #[serde(default)]
     pub strikers: Vec<Caller>,
+    /// What rests beside it that it was refused for.
+    #[serde(default, skip_serializing_if = "Rests::is_empty")]
+    pub rests: Rests,
     /// When it joined.
     #[serde(default)]
     pub created: Timestamp,
@@ -119,6 +127,7 @@ impl Record {
             condition: Condition::default(),
             since: Timestamp::ZERO,
             strikers: Vec::new(),
+            rests: Rests::default(),
             created: Timestamp::ZERO,
             updated: Timestamp::ZERO,
             tallies: Tallies::default(),
@@ -147,13 +156,15 @@ impl Record {
         Tombstone { generation: self.generation, at: now, id: self.id }
     }
 
-    /// The greater of two records of one key and generation, with what both have counted and the later seal.
+    /// The greater of two records of one key and generation, with what both have counted, what rests by either, and the
+    /// later seal.
     fn merge(mut self, mut other: Self) -> Self {
         if self.order(&other) == Ordering::Less {
             std::mem::swap(&mut self, &mut other);
         }
         self.tallies.merge(&other.tallies);
         self.usage.merge(&other.usage);
+        self.rests.merge(std::mem::take(&mut other.rests));
         if self.binding() < other.binding() {
             (self.seal, self.origin, self.secret) = (other.seal, other.origin, other.secret);
         }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use key_commune::clock::Timestamp;
-use key_commune::health::{Health, Judge, Penalties, Reason, State};
+use key_commune::health::{Condition, Health, Judge, Penalties, Reason, State};
 use key_commune::origin::Origin;
 use key_commune::outcome::{Outcome, Verdict};
-use key_commune::record::{Change, Kept, Record, Replica, Tallies, Tally, Tombstone, Traits};
+use key_commune::record::{Change, Kept, Record, Replica, Rest, RestOf, Rests, Tallies, Tally, Tombstone, Traits};
 use key_commune::secret::{KeyId, Pepper, Secret};
 use proptest::prelude::*;
 
@@ -46,21 +46,48 @@ fn traits() -> impl Strategy<Value = Traits> {
     })
 }
 
+fn resting(of: RestOf, since: u64, until: u64) -> Rest {
+    let mut condition = Condition::default();
+    (condition.state, condition.until) = (State::Resting, at(until));
+    Rest { of, since: at(since), condition }
+}
+
+/// More than are remembered, at times.
+fn rests() -> impl Strategy<Value = Rests> {
+    let rest = (0..40_u8, 0..4_u64, 0..3_u64).prop_map(|(of, since, until)| {
+        let of = match of {
+            0 => RestOf::Pool,
+            1 | 2 => RestOf::Group(of.to_string().into()),
+            _ => RestOf::Model(of.to_string().into()),
+        };
+        let mut rest = resting(of, since, until);
+        if until == 0 {
+            rest.condition = Condition::default();
+        }
+        rest
+    });
+    let few = prop::collection::vec(rest.clone(), 0..4);
+    prop_oneof![few, prop::collection::vec(rest, 30..60)].prop_map(|rests| rests.into_iter().collect())
+}
+
 /// Few values of each, so that there are many draws.
 fn change() -> impl Strategy<Value = Change> {
     let states = prop::sample::select(vec![State::Active, State::Resting, State::Suspect, State::Retired]);
     let tallies = prop::collection::vec((0..3_u64, 0..9_u64, 0..3_u32), 0..3);
     let put =
         ((0..3_u32, 0..3_u64, 0..2_u64), states, tallies, (prop::option::of("[ab]"), traits()), (0..3_u32, 0..3_u8));
-    let put = put.prop_map(|((generation, version, until), state, tallies, (label, traits), (seal, sealed))| {
-        let mut record = record();
-        (record.generation, record.version, record.label, record.traits) = (generation, version, label, traits);
-        (record.condition.until, record.condition.state) = (at(until), state);
-        record.tallies = tallies.into_iter().map(|(at, calls, day)| (Replica(at), tally(calls, day))).collect();
-        record.seal = seal;
-        record.secret = if sealed == 0 { record.secret } else { Kept::Sealed(vec![sealed].into()) };
-        Change::from(record)
-    });
+    let put = (put, rests());
+    let put =
+        put.prop_map(|(((generation, version, until), state, tallies, (label, traits), (seal, sealed)), rests)| {
+            let mut record = record();
+            record.rests = rests;
+            (record.generation, record.version, record.label, record.traits) = (generation, version, label, traits);
+            (record.condition.until, record.condition.state) = (at(until), state);
+            record.tallies = tallies.into_iter().map(|(at, calls, day)| (Replica(at), tally(calls, day))).collect();
+            record.seal = seal;
+            record.secret = if sealed == 0 { record.secret } else { Kept::Sealed(vec![sealed].into()) };
+            Change::from(record)
+        });
     let gone = (0..3_u32, 0..3_u64).prop_map(|(generation, s)| Tombstone { generation, at: at(s), id: id() }.into());
     prop_oneof![4 => put, 1 => gone]
 }
@@ -157,6 +184,49 @@ fn traits_are_read_as_they_are_written_and_may_be_missing() {
     );
     json["traits"] = serde_json::json!({ "models": "a,,b" });
     assert!(serde_json::from_value::<Record>(json).is_err());
+}
+
+#[test]
+fn i20_of_two_rests_of_one_thing_the_later_stands_and_others_are_not_touched() {
+    let model = |name: &str| RestOf::Model(name.into());
+    let with = |version, rests: &[Rest]| {
+        let mut record = record();
+        (record.version, record.rests) = (version, rests.iter().cloned().collect());
+        Change::from(record)
+    };
+    let ended = Rest { condition: Condition::default(), ..resting(model("a"), 3, 0) };
+    let one = with(9, &[resting(model("a"), 2, 99), resting(RestOf::Pool, 1, 9)]);
+    let other = with(1, &[ended.clone(), resting(model("b"), 1, 9)]);
+    for merged in [one.clone().merge(other.clone()), other.merge(one)] {
+        let merged = merged.record().unwrap();
+        let expected = [ended.clone(), resting(model("b"), 1, 9), resting(RestOf::Pool, 1, 9)];
+        assert_eq!(merged.rests.iter().cloned().collect::<Vec<_>>(), expected);
+        assert_eq!(merged.version, 9);
+    }
+}
+
+#[test]
+fn i19_rests_are_few_and_their_names_short() {
+    let all = (0..100).map(|number| resting(RestOf::Model(format!("{number:03}").into()), number, 0));
+    let rests: Rests = all.collect();
+    let kept: Vec<_> = rests.iter().map(|rest| rest.since).collect();
+    assert_eq!(kept, (100 - Rests::MOST as u64..100).map(at).collect::<Vec<_>>(), "the latest ones");
+    let long = resting(RestOf::Group("x".repeat(257).into()), 1, 2);
+    assert!(Rests::from(vec![long]).is_empty());
+}
+
+#[test]
+fn rests_are_read_as_they_are_written_and_take_no_room_where_there_are_none() {
+    let mut record = record();
+    record.secret = Kept::Sealed(Bytes::from_static(b"opaque"));
+    let json = serde_json::to_value(&record).unwrap();
+    assert!(json.get("rests").is_none());
+    assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
+    record.rests = [resting(RestOf::Model("gpt-4".into()), 1, 2), resting(RestOf::Pool, 1, 2)].into_iter().collect();
+    let json = serde_json::to_value(&record).unwrap();
+    assert_eq!(json["rests"][0]["of"], serde_json::json!({ "model": "gpt-4" }));
+    assert_eq!(json["rests"][1]["of"], serde_json::json!("pool"));
+    assert_eq!(serde_json::from_value::<Record>(json).unwrap(), record);
 }
 
 #[test]

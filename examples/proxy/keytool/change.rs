@@ -65,8 +65,8 @@ impl Block {
 impl Unblock {
     pub(super) async fn run(&self, session: &Session) -> Result<(), Problem> {
         let Some(one) = &self.one else {
-            let active = |record: &Record| record.condition.state == State::Active;
-            let clear = |record: &Record| if active(record) { None } else { cleared(record, session) };
+            let serves = |record: &Record| record.condition.state == State::Active && record.rests.is_clear();
+            let clear = |record: &Record| if serves(record) { None } else { cleared(record, session) };
             let count = settle(session, None, clear).await?;
             return say(format_args!("unblocked {count} {}", if count == 1 { "key" } else { "keys" }));
         };
@@ -92,8 +92,8 @@ impl One {
         if !is_disabled(&record) {
             return Err(format!("the key {} is not disabled but {}", name(&record), record.condition.state));
         }
-        let enable = |record: &Record| is_disabled(record).then(Condition::default);
-        settle(session, Some(record.id), |record| Some(revised(record, enable(record)?, session.now()))).await?;
+        let enable = |record: &Record| is_disabled(record).then(|| enabled(record, session.now()));
+        settle(session, Some(record.id), enable).await?;
         say(format_args!("enabled {}", name(&record)))
     }
 
@@ -141,10 +141,17 @@ fn disabled(mut condition: Condition) -> Condition {
     condition
 }
 
+fn enabled(record: &Record, now: Timestamp) -> Change {
+    let mut record = record.clone();
+    record.rests.clear(now);
+    record.revised(Condition::default(), now).into()
+}
+
 fn cleared(record: &Record, session: &Session) -> Option<Change> {
-    let is_clear = record.condition == Condition::default() && record.strikers.is_empty();
+    let is_clear = record.condition == Condition::default() && record.strikers.is_empty() && record.rests.is_clear();
     let mut record = record.clone();
     record.strikers.clear();
+    record.rests.clear(session.now());
     (!is_clear && !is_disabled(&record)).then(|| record.revised(Condition::default(), session.now()).into())
 }
 

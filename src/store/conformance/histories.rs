@@ -13,7 +13,7 @@ use crate::demand::Caller;
 use crate::health::{Condition, Reason, State};
 use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::record::{Change, Record, Replica, Spent, Tally, Tombstone, Traits, UsageOfDay};
+use crate::record::{Change, Record, Replica, Rest, RestOf, Spent, Tally, Tombstone, Traits, UsageOfDay};
 use crate::secret::{Pepper, Secret};
 use crate::usage::{Cost, Model};
 
@@ -42,6 +42,7 @@ impl History {
         record.condition = self.condition();
         record.since = self.time();
         record.strikers = (0..self.0.random_range(0..3)).map(Caller).collect();
+        record.rests = (0..self.0.random_range(0..3)).filter_map(|_| self.rest()).collect();
         record.created = self.time();
         record.updated = self.time();
         record.tallies = (0..self.0.random_range(0..3)).map(|replica| (Replica(replica), self.tally())).collect();
@@ -68,6 +69,16 @@ impl History {
             rejections: self.0.random_range(0..3),
             retirements: self.0.random_range(0..3),
         }
+    }
+
+    fn rest(&mut self) -> Option<Rest> {
+        let model = self.one(&["gpt-4o", "o'3\"; --"])?;
+        let of = self.one(&[0, 1, 2]).map(|kind| match kind {
+            0 => RestOf::Model(model.into()),
+            1 => RestOf::Group(model.into()),
+            _ => RestOf::Pool,
+        });
+        Some(Rest { of: of?, since: self.time(), condition: self.condition() })
     }
 
     fn traits(&mut self) -> Traits {

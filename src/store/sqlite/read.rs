@@ -12,7 +12,7 @@ use serde::de::value::{Error, StrDeserializer};
 use crate::clock::Timestamp;
 use crate::health::{Condition, State};
 use crate::origin::Origin;
-use crate::record::{Counts, Kept, Record, Replica, Spent, Tallies, Tally, Tombstone, Traits, UsageOfDay};
+use crate::record::{Counts, Kept, Record, Replica, Rests, Spent, Tallies, Tally, Tombstone, Traits, UsageOfDay};
 use crate::secret::{KeyId, Secret};
 use crate::subnet::Subnet;
 use crate::usage::{Cost, Model};
@@ -20,7 +20,7 @@ use crate::usage::{Cost, Model};
 /// What [`record`] reads, in its order.
 pub(super) const KEY: &str =
     "SELECT id, provider, origin, key_display, label, weight, tier, quota_group, models, generation, version,
-    seal, until_ns, state, reason, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, strikers, created_ns, updated_ns,
+    seal, until_ns, state, reason, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, strikers, rests, created_ns, updated_ns,
     is_sealed, secret FROM api_keys";
 /// What [`tombstone`] reads.
 pub(super) const GONE: &str = "SELECT id, generation, removed_ns FROM removed_keys";
@@ -49,6 +49,7 @@ pub(super) fn record(row: &Row<'_>) -> Option<Record> {
         condition: cells.condition()?,
         since: cells.time()?,
         strikers: serde_json::from_str(cells.text().ok()??).ok()?,
+        rests: cells.rests()?,
         created: cells.time()?,
         updated: cells.time()?,
         tallies: Tallies::default(),
@@ -185,6 +186,10 @@ impl<'r> Cells<'r> {
             group: self.text().ok()?.map(Box::from),
             models: self.text().ok()?.map(str::parse).transpose().ok()?,
         })
+    }
+
+    fn rests(&mut self) -> Option<Rests> {
+        self.text().ok()?.map_or_else(|| Some(Rests::default()), |text| serde_json::from_str(text).ok())
     }
 
     fn kept(&mut self) -> Option<Kept> {

@@ -12,9 +12,9 @@ use crate::record::{Change, Kept, Record, Tallies, Tombstone, Traits, UsageOfDay
 const PUT: &str = "
     INSERT INTO api_keys (id, provider, origin, key_display, label, weight, tier, quota_group, models, state, reason,
         until_ns, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers,
-        generation, version, seal, is_sealed, secret)
+        rests, generation, version, seal, is_sealed, secret)
     VALUES (:id, :provider, :origin, :display, :label, :weight, :tier, :group, :models, :state, :reason,
-        :until, :throttles, :rejections, :retirements, :since, :created, :updated, :strikers, :generation, :version, :seal,
+        :until, :throttles, :rejections, :retirements, :since, :created, :updated, :strikers, :rests, :generation, :version, :seal,
         :is_sealed, :secret)
     ON CONFLICT DO UPDATE SET provider = excluded.provider, origin = excluded.origin,
         key_display = excluded.key_display, label = excluded.label, weight = excluded.weight, tier = excluded.tier,
@@ -22,7 +22,7 @@ const PUT: &str = "
         reason = excluded.reason, until_ns = excluded.until_ns, consecutive_throttles = excluded.consecutive_throttles,
         consecutive_auth_failures = excluded.consecutive_auth_failures, retirements = excluded.retirements,
         since_ns = excluded.since_ns, created_ns = excluded.created_ns, updated_ns = excluded.updated_ns,
-        strikers = excluded.strikers, generation = excluded.generation, version = excluded.version,
+        strikers = excluded.strikers, rests = excluded.rests, generation = excluded.generation, version = excluded.version,
         edits = edits + 1, seal = excluded.seal, is_sealed = excluded.is_sealed, secret = excluded.secret";
 const REMOVE: &str = "DELETE FROM api_keys WHERE id = ?1";
 const BURY: &str = "INSERT OR REPLACE INTO removed_keys (id, generation, removed_ns) VALUES (?1, ?2, ?3)";
@@ -109,7 +109,7 @@ impl<'c> Merge<'c> {
             ":reason": reason.map(|reason| json(&reason)), ":until": from_time(until), ":throttles": throttles,
             ":rejections": rejections, ":retirements": retirements, ":since": from_time(record.since),
             ":created": from_time(record.created), ":updated": from_time(record.updated),
-            ":strikers": json(&record.strikers), ":generation": record.generation, ":version": count(record.version),
+            ":strikers": json(&record.strikers), ":rests": (!record.rests.is_empty()).then(|| json(&record.rests)), ":generation": record.generation, ":version": count(record.version),
             ":seal": record.seal, ":is_sealed": is_sealed, ":secret": secret,
         };
         self.put.execute(row).map(drop)

@@ -5,6 +5,7 @@ mod faults;
 mod killed;
 mod replicas;
 mod restarts;
+mod rests;
 mod shaky;
 
 use std::time::Duration;

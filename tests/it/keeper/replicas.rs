@@ -181,7 +181,7 @@ fn states(pool: &key_commune::KeyPool) -> Vec<impl PartialEq + std::fmt::Debug +
     states
 }
 
-fn shuffle(changes: &mut [Change], seed: u64) {
+pub(super) fn shuffle(changes: &mut [Change], seed: u64) {
     let mut state = seed | 1;
     for last in (1..changes.len()).rev() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -17,7 +17,7 @@ mod sqlite;
 mod watch;
 
 use bytes::Bytes;
-use key_commune::record::{Change, Record, Tallies, Tombstone};
+use key_commune::record::{Change, Record, Rests, Tallies, Tombstone};
 use key_commune::secret::{Pepper, Secret};
 use key_commune::store::conformance::{self, Failure};
 use key_commune::store::{Doing, ErrorKind, Loaded, MemoryStore, Store, StoreError, Watch};
@@ -60,6 +60,7 @@ enum Fault {
     LosesHeader,
     TakesAnyHeader,
     LosesCounts,
+    LosesRests,
     IsForgetful,
     IsSmall,
     Refuses,
@@ -88,6 +89,11 @@ impl Store for Faulty {
                 Fault::LosesCounts => changes.iter_mut().for_each(|change| {
                     if let Change::Put(record) = change {
                         record.tallies = Tallies::default();
+                    }
+                }),
+                Fault::LosesRests => changes.iter_mut().for_each(|change| {
+                    if let Change::Put(record) = change {
+                        record.rests = Rests::default();
                     }
                 }),
                 Fault::FirstWins => {
@@ -133,9 +139,11 @@ impl Watch for Inventor {
 
 #[tokio::test]
 async fn the_suite_finds_every_fault() {
-    use Fault::{FirstWins, IsForgetful, IsSmall, LosesCounts, LosesHeader, LosesRemovals, Refuses, TakesAnyHeader};
+    use Fault::{
+        FirstWins, IsForgetful, IsSmall, LosesCounts, LosesHeader, LosesRemovals, LosesRests, Refuses, TakesAnyHeader,
+    };
     let faults = [FirstWins, LosesRemovals, LosesHeader, TakesAnyHeader, LosesCounts, IsForgetful, IsSmall, Refuses];
-    for fault in faults.into_iter().chain([Fault::Invents]) {
+    for fault in faults.into_iter().chain([LosesRests, Fault::Invents]) {
         let new = async || Ok(Faulty(MemoryStore::default(), fault));
         let reopen = async |store: Faulty| if fault == IsForgetful { new().await } else { Ok(store) };
         let failure = conformance::check(new, reopen).await.expect_err(&format!("{fault:?}"));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use key_commune::clock::Timestamp;
-use key_commune::health::State;
-use key_commune::record::{Change, Record, Replica, Spent, Tally};
+use key_commune::health::{Condition, State};
+use key_commune::record::{Change, Record, Replica, Rest, RestOf, Spent, Tally};
 use key_commune::store::{SqliteStore, Store};
 use key_commune::usage::{Cost, Model};
 use rusqlite::Connection;
@@ -57,6 +57,9 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
     stale.usage.note(now.day(), Replica(2), Model::OTHER, spent);
     let mut spare = record(0);
     spare.label = Some("spare".into());
+    let mut condition = Condition::default();
+    (condition.state, condition.until) = (State::Resting, now + secs(60));
+    spare.rests.note(Rest { of: RestOf::Model("gpt-4o".into()), since: now, condition });
     store.write(vec![spare.into(), stale.into(), blocked(2, now, secs(60)).into()]).await.unwrap();
     let mut rows = Vec::new();
     for query in queries() {
@@ -67,7 +70,7 @@ async fn the_queries_of_the_readme_work_as_they_stand() {
             rows.push(statement.execute([]).unwrap());
         }
     }
-    assert_eq!(rows, [3, 2, 1, 2, 2, 1, 1, 2, 1]);
+    assert_eq!(rows, [3, 2, 1, 2, 2, 1, 1, 1, 2, 1]);
     let changes = store.load().await.unwrap().changes;
     let gone = changes.iter().filter(|change| change.record().is_none()).map(Change::id);
     assert_eq!(gone.collect::<Vec<_>>(), [record(1).id], "the one that was of no use");

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use key_commune::clock::Timestamp;
-use key_commune::health::State;
-use key_commune::record::{Change, Record, Replica, Spent, Tally, Tombstone};
+use key_commune::health::{Condition, State};
+use key_commune::record::{Change, Record, Replica, Rest, RestOf, Spent, Tally, Tombstone};
 use key_commune::store::conformance;
 use key_commune::store::{ErrorKind, SqliteStore, Store};
 use key_commune::usage::Model;
@@ -401,6 +401,49 @@ async fn a_database_of_the_first_version_is_brought_up_to_date() {
     assert_eq!(models, "gpt-4,gpt-4o*");
 }
 
+/// The key of a database rests for a model and with its account.
+fn resting(record: &mut Record) {
+    let mut condition = record.condition;
+    (condition.state, condition.until) = (State::Resting, Timestamp::from_unix(secs(1_700_000_060)));
+    let of = [RestOf::Model("o'3\"; --".into()), RestOf::Group("acct-a".into()), RestOf::Pool];
+    let rests = of.map(|of| Rest { of, since: Timestamp::from_unix(secs(1_700_000_000)), condition });
+    record.rests = rests.into_iter().collect();
+}
+
+#[tokio::test]
+async fn a_database_of_the_second_version_learns_of_rests() {
+    let folder = Folder::new();
+    of_version_1(&folder);
+    shell(&folder).execute_batch(include_str!("../../../src/store/sqlite/traits.sql")).unwrap();
+    shell(&folder).execute_batch("PRAGMA user_version = 2; UPDATE api_keys SET tier = 2").unwrap();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let mut known = store.load().await.unwrap().changes[0].record().unwrap().clone();
+    assert_eq!((known.traits.tier, known.rests.is_empty()), (2, true));
+    resting(&mut known);
+    store.write(vec![known.clone().into()]).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(folder.file()).unwrap();
+    assert_eq!(store.load().await.unwrap().changes, [known.into()], "though its version is the same");
+}
+
+#[tokio::test]
+async fn an_operator_can_read_what_rests_beside_keys() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).unwrap();
+    let mut known = record(1);
+    resting(&mut known);
+    let cleared = Rest { of: RestOf::Model("served".into()), since: Timestamp::ZERO, condition: Condition::default() };
+    known.rests.note(cleared);
+    store.write(vec![known.clone().into(), record(2).into()]).await.unwrap();
+    let shell = shell(&folder);
+    let rows = "SELECT group_concat(concat_ws('|', model, quota_group, state, blocked_until), ' ') FROM rests
+        WHERE key_display = ?1";
+    let found: String = shell.query_row(rows, [&known.display], |row| row.get(0)).unwrap();
+    assert_eq!(found, "o'3\"; --|resting|1700000060 acct-a|resting|1700000060 resting|1700000060");
+    let nothing = "SELECT count(*) FROM api_keys WHERE rests IS NULL";
+    assert_eq!(shell.query_row(nothing, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
 #[tokio::test]
 async fn slips_in_the_shell_are_refused_or_told_and_change_no_key() {
     let folder = Folder::new();
@@ -408,7 +451,9 @@ async fn slips_in_the_shell_are_refused_or_told_and_change_no_key() {
     store.write(vec![record(1).into()]).await.unwrap();
     let set = |what: &str| shell(&folder).execute(&format!("UPDATE api_keys SET {what}"), []);
     let slips = ["weight = 0", "weight = 256", "weight = NULL", "tier = -1", "tier = 256", "models = ''"];
-    for slip in slips.iter().chain(&["models = 'a, b'", "models = 'a,,b'", "models = ',a'", "models = 'a,'"]) {
+    for slip in
+        slips.iter().chain(&["rests = 'x'", "models = 'a, b'", "models = 'a,,b'", "models = ',a'", "models = 'a,'"])
+    {
         assert!(set(slip).is_err(), "{slip}");
     }
     assert_eq!(store.load().await.unwrap().changes, [record(1).into()]);

@@ -1,5 +1,5 @@
-//! What the rotator library and the article about it promise, row by row of `reference/llm-api-key-proxy.md`, A2 to A5, on
-//! the preset. A test is named for its row; one that shows a deliberate difference also for the invariant that asks for it.
+//! What the rotator library and the article about it promise, row by row of `reference/llm-api-key-proxy.md`, A2 to A5 and
+//! A7, on the preset. A test is named for its row; one that shows a deliberate difference also for the invariant that asks for it.
 //!
 //! | row | test, or difference |
 //! |---|---|
@@ -18,11 +18,13 @@
 //! | A4, the seed's, the later ones' and the provider-wide rests | other versions': they contradict the rows above |
 //! | A5.1, A5.2 | `a5_reset`, in a process that goes on as well; the counts of a day begin with the day |
 //! | A5.3 | `a5_reset`: by `unblock`, while the pool serves |
+//! | A7.1, cooldowns and failures | `a7_memory` |
 
 mod a2_scheduling;
 mod a3_failures;
 mod a4_cooldowns;
 mod a5_reset;
+mod a7_memory;
 
 use key_commune::demand::Demand;
 use key_commune::hint::Hint;

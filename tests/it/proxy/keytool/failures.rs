@@ -21,7 +21,8 @@ async fn ring(tool: &Tool) -> String {
 async fn a_database_of_an_earlier_version_is_brought_up_to_date() {
     let tool = Tool::with(&[&format!("{ONE} label=blue tier=1")]).await;
     let shell = rusqlite::Connection::open(tool.path("data/keys.db")).unwrap();
-    for column in ["weight", "tier", "quota_group", "models"] {
+    shell.execute_batch("DROP VIEW rests").unwrap();
+    for column in ["weight", "tier", "quota_group", "models", "rests"] {
         shell.execute_batch(&format!("ALTER TABLE api_keys DROP COLUMN {column}")).unwrap();
     }
     shell.execute_batch("PRAGMA user_version = 1").unwrap();

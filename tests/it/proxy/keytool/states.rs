@@ -1,8 +1,9 @@
 //! How keys do, by an operator's word.
 
 use key_commune::clock::Timestamp;
-use key_commune::health::{Reason, State};
+use key_commune::health::{Condition, Reason, State};
 use key_commune::outcome::Outcome;
+use key_commune::record::{Change, Record, Rest, RestOf};
 use key_commune::store::{SqliteStore, Store};
 use serde_json::json;
 
@@ -68,6 +69,29 @@ async fn all_keys_are_unblocked_whatever_for_but_those_that_were_disabled() {
     assert_eq!((&one["state"], &one["consecutive_auth_failures"]), (&json!("active"), &json!(0)));
     assert_eq!(tool.key("two").await["state"], "active");
     assert_eq!(tool.key("three").await["state"], "retired");
+}
+
+#[tokio::test]
+async fn what_rests_beside_a_key_is_unblocked_with_it() {
+    let tool = pair().await;
+    let store = SqliteStore::open_beside(tool.path("data/keys.db")).unwrap();
+    let mut condition = Condition::default();
+    (condition.state, condition.until) = (State::Resting, Timestamp::MAX);
+    let resting = |mut record: Record| {
+        record.rests.note(Rest { of: RestOf::Model("gpt-4o".into()), since: Timestamp::ZERO, condition });
+        record
+    };
+    let changes = store.load().await.unwrap().changes;
+    let changes = changes.iter().filter_map(Change::record).cloned().map(resting).map(Change::from);
+    store.write(changes.collect()).await.unwrap();
+    tool.says(&format!("unblock {}", tool.id("one").await)).await;
+    let left = async || {
+        let changes = store.load().await.unwrap().changes;
+        changes.iter().filter_map(Change::record).filter(|record| !record.rests.is_clear()).count()
+    };
+    assert_eq!(left().await, 1);
+    assert_eq!(tool.says("unblock --all").await, "unblocked 1 key\n");
+    assert_eq!((left().await, tool.says("unblock --all").await), (0, "unblocked 0 keys\n".to_owned()));
 }
 
 #[tokio::test]
