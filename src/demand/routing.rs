@@ -173,10 +173,8 @@ impl Routing {
             let asked = (length() / BYTES_PER_TOKEN).min(MOST_TOKENS);
             demand = demand.tokens(asked + said.answer_tokens().min(MOST_TOKENS));
         }
-        match session {
-            Some(name) => name.add_to(demand),
-            None => demand,
-        }
+        demand.session = session;
+        demand
     }
 
     /// The model, whether or not it is looked for: a prompt is told apart by it.
