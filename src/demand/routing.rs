@@ -66,13 +66,10 @@ impl Default for Routing {
 }
 
 impl Routing {
-    /// Looks for everything, and for sessions in the headers `x-session-id` and `session_id` first.
+    /// Looks for everything, and for sessions in the [usual](Source::usual) places.
     #[must_use]
     pub fn new() -> Self {
-        let headers = ["x-session-id", "session_id"].map(|name| Source::Header(HeaderName::from_static(name)));
-        let body =
-            [Source::Id, Source::Message, Source::Metadata, Source::CacheKey, Source::MetadataUser, Source::User];
-        let sessions = headers.into_iter().chain(body).chain([Source::Query, Source::Prompt]).collect();
+        let sessions = Source::usual().to_vec();
         Self { models: Find::Anywhere, sessions, previous_responses: true, tokens: false, max_body: 1 << 20 }
     }
 

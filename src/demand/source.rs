@@ -43,6 +43,25 @@ pub(super) const IDS: [&str; 5] = ["session_id", "sessionId", "conversation_id",
 const PROMPT_START: usize = 500;
 
 impl Source {
+    /// Where [`Routing::new`](super::Routing::new) looks: in the headers `x-session-id` and `session_id`, then in the rest of
+    /// what is here, in this order, but for [`PromptStart`](Self::PromptStart).
+    #[must_use]
+    pub fn usual() -> [Self; 10] {
+        let [first, second] = ["x-session-id", "session_id"].map(|name| Self::Header(HeaderName::from_static(name)));
+        [
+            first,
+            second,
+            Self::Id,
+            Self::Message,
+            Self::Metadata,
+            Self::CacheKey,
+            Self::MetadataUser,
+            Self::User,
+            Self::Query,
+            Self::Prompt,
+        ]
+    }
+
     /// Whether it is found without the body.
     pub(super) fn is_in_head(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Query)
