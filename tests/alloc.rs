@@ -199,7 +199,7 @@ fn routing_by_a_body_costs_nothing() {
         let find = |routing: &Routing, body| match routing.inspect(&head, body) {
             Inspection::Demand(demand) => black_box(demand),
             Inspection::NeedsBody(_) => Demand::default(),
-            other => panic!("{other:?}"),
+            Inspection::Refuse(reason) => panic!("{reason}"),
         };
         assert!(body.len() > 100 << 10);
         let routing = Routing::new().tokens(true);
@@ -225,7 +225,9 @@ fn a_request_with_names_costs_no_more_than_one_without() {
         added(&layer(200).inspect(Routing::new()), request)
     };
     let without = costs(Bytes::from_static(b"{}"));
-    NAMES.iter().for_each(|names| assert_eq!(costs(chat(1, names)), without, "{names}"));
+    for names in NAMES {
+        assert_eq!(costs(chat(1, names)), without, "{names}");
+    }
 }
 
 /// The presented key, as text and as the secret that wipes it; beyond what a private pool that masks costs.

@@ -83,7 +83,7 @@ impl Content {
     }
 
     /// Finds out what the pool can make use of, and what a routing that refuses has to know.
-    pub(crate) fn finder(&self, pool: &KeyPool, routing: Routing) -> Finder {
+    pub(crate) fn finder(&self, pool: &KeyPool, routing: &Routing) -> Finder {
         let looking = |look| if routing.may_refuse() { routing.clone() } else { routing.clone().models(look) };
         let (by_model, usual) = (looking(true), looking(false));
         Finder { pool: pool.clone(), usual, by_model, prefixes: self.strip_prefix.clone() }

@@ -91,12 +91,12 @@ impl Demand {
         self.model.as_ref()
     }
 
-    /// The session the request belongs to.
+    /// What stands for the session the request belongs to.
     pub fn session_id(&self) -> Option<Id> {
         self.session
     }
 
-    /// The response that the request follows or asks for.
+    /// What stands for the response that the request follows or asks for.
     pub fn previous_response_id(&self) -> Option<Id> {
         self.previous_response
     }
