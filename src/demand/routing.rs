@@ -30,12 +30,12 @@ use super::{Demand, Inspect, Inspection};
 ///
 /// ```
 /// use http::Request;
-/// use key_commune::demand::{Inspect, Inspection, Routing};
+/// use key_commune::demand::{Id, Inspect, Inspection, Routing};
 ///
 /// let head = Request::post("https://api.openai.com/v1/chat/completions").body(()).unwrap().into_parts().0;
 /// let body = br#"{"model":"gpt-4o","messages":[],"user":"ada"}"#;
 /// let Inspection::Demand(demand) = Routing::new().inspect(&head, Some(body)) else { unreachable!() };
-/// assert_eq!((demand.model_name(), demand.session_id()), (Some("gpt-4o"), Some("ada")));
+/// assert_eq!((demand.model_name(), demand.session_id()), (Some("gpt-4o"), Some(Id::of("ada"))));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Routing {
