@@ -194,17 +194,17 @@ impl Pepper {
     }
 
     /// A number for a session. Without the pepper nobody can find sessions whose numbers have something in common.
-    pub(crate) fn session(&self, id: &str) -> u64 {
+    pub(crate) fn session(&self, id: &[u8]) -> u64 {
         number(&self.sessions, id)
     }
 
     /// A number for a response. Without the pepper nobody can make two responses have the same.
-    pub(crate) fn response(&self, id: &str) -> u64 {
+    pub(crate) fn response(&self, id: &[u8]) -> u64 {
         number(&self.responses, id)
     }
 }
 
-fn number(mac: &Hmac<Sha256>, id: &str) -> u64 {
+fn number(mac: &Hmac<Sha256>, id: &[u8]) -> u64 {
     let digest = mac.clone().chain_update(id).finalize().into_bytes();
     u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default())
 }

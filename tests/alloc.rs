@@ -174,22 +174,59 @@ fn metering_an_answer_costs_nothing() {
     }
 }
 
-/// The name of the model and that of the session, which the demand keeps.
+/// Of so many turns, each of 1.5 KiB, with an instruction, escapes and lists in lists.
+fn chat(turns: usize, names: &str) -> Bytes {
+    let turn =
+        format!(r#"{{"role":"user","content":[{{"type":"text","text":"{}"}}]}}"#, r#"Be \"brief\".\n"#.repeat(100));
+    let turns = vec![turn; turns].join(",");
+    let said =
+        format!(r#""messages":[{{"role":"system","content":"Be brief."}},{turns}],"tools":[{{"a":{{"b":[[]]}}}}]"#);
+    let body = format!("{{{said}{names}}}");
+    Bytes::from_owner(body.into_bytes())
+}
+
+const NAMES: [&str; 3] = [
+    r#","model":"gpt-4o","user":"ada","previous_response_id":"resp_1""#,
+    r#","model":"accounts/fireworks/models/llama-v3p1-405b-instruct","session_id":"f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
+        "previous_response_id":"resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b""#,
+    r#","model":"claude-3-5-sonnet-20241022","previous_response_id":"resp_1""#,
+];
+
 #[test]
-fn routing_by_a_body_costs_two() {
-    let head = Request::post("https://api.openai.com/v1/chat/completions").body(()).unwrap().into_parts().0;
-    let said = r#""messages":[{"role":"system","content":[{"type":"text","text":"Be \"brief\".\n"}]}],"tools":[{"a":{"b":[[]]}}]"#;
-    for body in [format!(r#"{{"model":"gpt-4o",{said},"user":"ada"}}"#), format!(r#"{{"model":"gpt-4o",{said}}}"#)] {
-        let routing = Routing::new();
-        let find = || match routing.inspect(&head, Some(body.as_bytes())) {
+fn routing_by_a_body_costs_nothing() {
+    let head = Request::post("https://api.openai.com/v1/responses").body(()).unwrap().into_parts().0;
+    for body in NAMES.map(|names| chat(68, names)) {
+        let find = |routing: &Routing, body| match routing.inspect(&head, body) {
             Inspection::Demand(demand) => black_box(demand),
-            other => panic!("{other:?}"),
+            Inspection::NeedsBody(_) => Demand::default(),
+            Inspection::Refuse(reason) => panic!("{reason}"),
         };
-        assert!(find().model_name().is_some() && find().session_id().is_some(), "{body}");
-        assert_eq!(allocations(|| drop(find())), 2, "{body}");
+        assert!(body.len() > 100 << 10);
+        let routing = Routing::new().tokens(true);
+        let found = find(&routing, Some(&body));
+        assert!(found.model_name().is_some() && found.session_id().is_some() && found.previous_response_id().is_some());
+        assert_eq!(measure(|| drop(find(&routing, Some(&body)))).count_total, 0, "{found:?}");
+        assert_eq!(measure(|| drop(find(&routing, None))).count_total, 0, "{found:?}");
         let nothing = Routing::new().models(false).sessions([]).previous_responses(false);
-        assert_eq!(allocations(|| drop(black_box(nothing.inspect(&head, Some(body.as_bytes()))))), 0, "{body}");
-        assert_eq!(allocations(|| drop(black_box(routing.inspect(&head, None)))), 0, "{body}");
+        assert_eq!(measure(|| drop(find(&nothing, Some(&body)))).count_total, 0, "{found:?}");
+    }
+}
+
+/// Nor do names cost anything later on.
+#[test]
+fn a_request_with_names_costs_no_more_than_one_without() {
+    let template = Template::new();
+    let costs = |body: Bytes| {
+        let request = || {
+            let mut request = template.request().map(|_| Full::new(body.clone()));
+            request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+            request
+        };
+        added(&layer(200).inspect(Routing::new()), request)
+    };
+    let without = costs(Bytes::from_static(b"{}"));
+    for names in NAMES {
+        assert_eq!(costs(chat(1, names)), without, "{names}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use clap::{ArgAction, Args, ValueEnum};
 use jiff::civil::Time;
-use key_commune::demand::Routing;
+use key_commune::demand::{Routing, Source};
 use key_commune::pool::{Builder, KeyPool};
 use key_commune::preset;
 use key_commune::provider::Provider;
@@ -57,7 +57,7 @@ enum Strategy {
 enum Preset {
     /// Key Commune, in a commune: the better of the next two; 429 blocks for minutes, doubled each time, 401 for a day
     KeyCommune,
-    /// KeyCycleProxy: each in its turn, and no failure is remembered
+    /// KeyCycleProxy: each in its turn, and no failure is remembered; a body that does not name its model is refused with 400
     KeyCycle,
     /// api-key-lb: a session keeps its key, all else goes with the first; 429 rests a key for a minute
     ApiKeyLb,
@@ -110,10 +110,12 @@ impl Choosing {
         self.preset == Some(Preset::KeyCommune)
     }
 
-    /// What has to be known of a request for that, models aside.
+    /// What has to be known of a request for that: models aside, but for a preset that insists on them.
     pub(crate) fn routing(&self) -> Routing {
         match (self.strategy, self.preset) {
+            (Some(Strategy::Sticky), Some(Preset::KeyCycle)) => Routing::key_cycle().sessions(Source::usual()),
             (Some(Strategy::Sticky), _) => Routing::new(),
+            (_, Some(Preset::KeyCycle)) => Routing::key_cycle(),
             (None, Some(Preset::ApiKeyLb)) => Routing::api_key_lb(),
             _ => Routing::new().sessions([]),
         }

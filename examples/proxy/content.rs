@@ -82,9 +82,10 @@ impl Content {
         if self.drop_field.is_empty() { layer } else { layer.rewrite(DropFields::new(self.drop_field.clone())) }
     }
 
-    /// Finds out what the pool can make use of.
-    pub(crate) fn finder(&self, pool: &KeyPool, routing: Routing) -> Finder {
-        let (by_model, usual) = (routing.clone().models(true), routing.models(false));
+    /// Finds out what the pool can make use of, and what a routing that refuses has to know.
+    pub(crate) fn finder(&self, pool: &KeyPool, routing: &Routing) -> Finder {
+        let looking = |look| if routing.may_refuse() { routing.clone() } else { routing.clone().models(look) };
+        let (by_model, usual) = (looking(true), looking(false));
         Finder { pool: pool.clone(), usual, by_model, prefixes: self.strip_prefix.clone() }
     }
 }
@@ -128,6 +129,10 @@ impl Inspect for Finder {
 
     fn too_long(&self, head: &Parts) -> Inspection {
         self.stripped(self.routing().too_long(head))
+    }
+
+    fn may_refuse(&self) -> bool {
+        self.routing().may_refuse()
     }
 }
 

@@ -55,7 +55,7 @@ impl Settings {
         let (pool, keeping) = stock::pool(options, mode, row).await?;
         let follows = mode == Mode::Private;
         let routing = options.choosing.routing().previous_responses(follows);
-        let finder = options.content.finder(&pool, routing.tokens(options.limiting.counts_tokens()));
+        let finder = options.content.finder(&pool, &routing.tokens(options.limiting.counts_tokens()));
         let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
         // What nobody keeps, or limits, need not be counted.
         let counts = keeping.is_some() || options.limiting.counts_tokens();

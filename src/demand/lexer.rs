@@ -9,24 +9,22 @@ use bufjson::lexical::{Analyzer, Content, Error, ErrorKind, Token, Unescaped, un
 pub(super) struct Lexer<'b> {
     machine: Machine<&'b [u8]>,
     text: &'b [u8],
-    /// Where the last word begins, and how long it is.
-    start: Pos,
+    /// How long the last word is.
     length: usize,
-    is_escaped: bool,
     error: Option<NotAWord>,
 }
 
 impl<'b> Lexer<'b> {
     pub(super) fn new(text: &'b [u8]) -> Self {
-        let machine = Machine::new(text);
-        Self { machine, text, start: Pos::default(), length: 0, is_escaped: false, error: None }
+        Self { machine: Machine::new(text), text, length: 0, error: None }
     }
 
-    fn keep(&mut self, token: Token, is_escaped: bool, length: usize) -> Token {
-        (self.is_escaped, self.length) = (is_escaped, length);
+    fn keep(&mut self, token: Token, length: usize) -> Token {
+        self.length = length;
         token
     }
 
+    #[cold]
     fn fail(&mut self) -> Token {
         let kind = self.machine.err_kind().unwrap_or(ErrorKind::UnexpectedEof(Token::Err));
         self.error = Some(NotAWord { kind, at: *self.machine.pos() });
@@ -38,27 +36,26 @@ impl<'b> Analyzer for Lexer<'b> {
     type Content = Word<'b>;
     type Error = NotAWord;
 
+    /// Not to be asked again after an error, which a [`Parser`](bufjson::syntax::Parser) gives on, and nothing else.
     #[inline]
     fn next(&mut self) -> Token {
-        if self.error.is_some() {
-            return Token::Err;
-        }
-        self.start = *self.machine.pos();
         match self.machine.next() {
-            Next::Done(token, is_escaped, length) => self.keep(token, is_escaped, length),
-            Next::Part(token, length) if self.machine.end() == End::Done => self.keep(token, false, length),
-            Next::Nil => self.keep(Token::Eof, false, 0),
+            Next::Done(token, _, length) => self.keep(token, length),
+            Next::Part(token, length) if self.machine.end() == End::Done => self.keep(token, length),
+            Next::Nil => self.keep(Token::Eof, 0),
             Next::Part(..) | Next::Err(_) => self.fail(),
         }
     }
 
+    /// Where the last word ends.
     fn pos(&self) -> &Pos {
-        &self.start
+        self.machine.pos()
     }
 
     fn try_content(&self) -> Result<Word<'b>, NotAWord> {
-        let text = self.text.get(self.start.offset..self.start.offset + self.length).unwrap_or_default();
-        self.error.map_or(Ok(Word { text, is_escaped: self.is_escaped }), Err)
+        let end = self.machine.pos().offset;
+        let text = self.text.get(end - self.length..end).unwrap_or_default();
+        self.error.map_or(Ok(Word { text }), Err)
     }
 }
 
@@ -66,7 +63,6 @@ impl<'b> Analyzer for Lexer<'b> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word<'b> {
     pub(super) text: &'b [u8],
-    is_escaped: bool,
 }
 
 impl Content for Word<'_> {
@@ -80,11 +76,11 @@ impl Content for Word<'_> {
     }
 
     fn is_escaped(&self) -> bool {
-        self.is_escaped
+        self.text.contains(&b'\\')
     }
 
     fn unescaped(&self) -> Unescaped<&str> {
-        if !self.is_escaped {
+        if !self.is_escaped() {
             return Unescaped::Literal(self.literal());
         }
         let mut text = Vec::new();

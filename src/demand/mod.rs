@@ -1,6 +1,8 @@
 //! What a request asks of a key, and how that is found out.
 
+mod id;
 pub mod json;
+mod known;
 mod lexer;
 mod models;
 mod place;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
+pub use id::Id;
 pub use models::{Models, ModelsError};
 pub(crate) use place::may_have_json;
 pub(crate) use reader::{LONGEST, Raw, Reader, short};
@@ -32,8 +35,8 @@ pub use source::Source;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     model: Option<Arc<str>>,
-    session: Option<Box<str>>,
-    previous_response: Option<Box<str>>,
+    session: Option<Id>,
+    previous_response: Option<Id>,
     caller: Option<Caller>,
     tokens: u64,
 }
@@ -45,21 +48,21 @@ impl Demand {
     /// The same, for this model.
     #[must_use]
     pub fn model(mut self, name: &str) -> Self {
-        self.model = Self::is_name(name).then(|| name.into());
+        self.model = Self::is_name(name).then(|| known::shared(name));
         self
     }
 
     /// The same, as part of this session.
     #[must_use]
     pub fn session(mut self, id: &str) -> Self {
-        self.session = bounded(id);
+        self.session = id_of(id);
         self
     }
 
     /// The same, as what follows this response or asks for it: only the key that got it knows it.
     #[must_use]
     pub fn previous_response(mut self, id: &str) -> Self {
-        self.previous_response = bounded(id);
+        self.previous_response = id_of(id);
         self
     }
 
@@ -88,14 +91,14 @@ impl Demand {
         self.model.as_ref()
     }
 
-    /// The session the request belongs to.
-    pub fn session_id(&self) -> Option<&str> {
-        self.session.as_deref()
+    /// What stands for the session the request belongs to.
+    pub fn session_id(&self) -> Option<Id> {
+        self.session
     }
 
-    /// The response that the request follows or asks for.
-    pub fn previous_response_id(&self) -> Option<&str> {
-        self.previous_response.as_deref()
+    /// What stands for the response that the request follows or asks for.
+    pub fn previous_response_id(&self) -> Option<Id> {
+        self.previous_response
     }
 
     /// Who asks.
@@ -114,8 +117,8 @@ impl Demand {
     }
 }
 
-fn bounded(text: &str) -> Option<Box<str>> {
-    Demand::is_name(text).then(|| text.into())
+fn id_of(name: &str) -> Option<Id> {
+    Demand::is_name(name).then(|| Id::of(name))
 }
 
 /// Who asks, as an opaque number: the pool only ever compares it.

@@ -49,12 +49,12 @@ impl<'b> Reader<'b> {
 
     /// Where the last word begins, in bytes.
     pub(crate) fn start(&self) -> usize {
-        self.parser.pos().offset
+        self.end() - self.parser.content().text.len()
     }
 
     /// Where it ends.
     pub(crate) fn end(&self) -> usize {
-        self.start() + self.parser.content().text.len()
+        self.parser.pos().offset
     }
 
     /// Goes to the end of the value that has begun with this token.

@@ -30,12 +30,12 @@ use super::{Demand, Inspect, Inspection};
 ///
 /// ```
 /// use http::Request;
-/// use key_commune::demand::{Inspect, Inspection, Routing};
+/// use key_commune::demand::{Id, Inspect, Inspection, Routing};
 ///
 /// let head = Request::post("https://api.openai.com/v1/chat/completions").body(()).unwrap().into_parts().0;
 /// let body = br#"{"model":"gpt-4o","messages":[],"user":"ada"}"#;
 /// let Inspection::Demand(demand) = Routing::new().inspect(&head, Some(body)) else { unreachable!() };
-/// assert_eq!((demand.model_name(), demand.session_id()), (Some("gpt-4o"), Some("ada")));
+/// assert_eq!((demand.model_name(), demand.session_id()), (Some("gpt-4o"), Some(Id::of("ada"))));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Routing {
@@ -66,13 +66,10 @@ impl Default for Routing {
 }
 
 impl Routing {
-    /// Looks for everything, and for sessions in the headers `x-session-id` and `session_id` first.
+    /// Looks for everything, and for sessions in the [usual](Source::usual) places.
     #[must_use]
     pub fn new() -> Self {
-        let headers = ["x-session-id", "session_id"].map(|name| Source::Header(HeaderName::from_static(name)));
-        let body =
-            [Source::Id, Source::Message, Source::Metadata, Source::CacheKey, Source::MetadataUser, Source::User];
-        let sessions = headers.into_iter().chain(body).chain([Source::Query, Source::Prompt]).collect();
+        let sessions = Source::usual().to_vec();
         Self { models: Find::Anywhere, sessions, previous_responses: true, tokens: false, max_body: 1 << 20 }
     }
 
@@ -173,10 +170,8 @@ impl Routing {
             let asked = (length() / BYTES_PER_TOKEN).min(MOST_TOKENS);
             demand = demand.tokens(asked + said.answer_tokens().min(MOST_TOKENS));
         }
-        match session {
-            Some(name) => name.add_to(demand),
-            None => demand,
-        }
+        demand.session = session;
+        demand
     }
 
     /// The model, whether or not it is looked for: a prompt is told apart by it.

@@ -1,16 +1,14 @@
 //! What may name a session, or stand for its name.
 
 use std::borrow::Cow;
-use std::io::Write as _;
 
 use http::HeaderName;
 use http::request::Parts;
-use sha2::{Digest, Sha256};
 
-use super::Demand;
 use super::place::parameter;
 use super::reader::{Raw, unescaped};
 use super::said::{Said, id, is_prompt};
+use super::{Id, id_of};
 
 /// Something that a request is taken to name its session with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,40 +42,32 @@ pub enum Source {
 pub(super) const IDS: [&str; 5] = ["session_id", "sessionId", "conversation_id", "conversationId", "thread_id"];
 const PROMPT_START: usize = 500;
 
-/// The name of a session: as it was given, or a hash.
-#[derive(Debug)]
-pub(super) enum Name<'r> {
-    Given(Cow<'r, str>),
-    Hashed(u128),
-}
-
-impl Name<'_> {
-    fn hash(model: Option<&str>, prompt: &[u8]) -> Self {
-        let model = model.unwrap_or_default().as_bytes();
-        let hash =
-            Sha256::new().chain_update((model.len() as u64).to_be_bytes()).chain_update(model).chain_update(prompt);
-        Self::Hashed(hash.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes))
-    }
-
-    pub(super) fn add_to(self, demand: Demand) -> Demand {
-        match self {
-            Self::Given(name) => demand.session(&name),
-            Self::Hashed(hash) => {
-                let mut digits = [0; 32];
-                let _ = write!(&mut digits[..], "{hash:032x}");
-                demand.session(str::from_utf8(&digits).unwrap_or_default())
-            }
-        }
-    }
-}
-
 impl Source {
+    /// Where [`Routing::new`](super::Routing::new) looks: in the headers `x-session-id` and `session_id`, then in the rest of
+    /// what is here, in this order, but for [`PromptStart`](Self::PromptStart).
+    #[must_use]
+    pub fn usual() -> [Self; 10] {
+        let [first, second] = ["x-session-id", "session_id"].map(|name| Self::Header(HeaderName::from_static(name)));
+        [
+            first,
+            second,
+            Self::Id,
+            Self::Message,
+            Self::Metadata,
+            Self::CacheKey,
+            Self::MetadataUser,
+            Self::User,
+            Self::Query,
+            Self::Prompt,
+        ]
+    }
+
     /// Whether it is found without the body.
     pub(super) fn is_in_head(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Query)
     }
 
-    pub(super) fn find<'r>(&self, head: &'r Parts, said: &Said<'r>, model: Option<&str>) -> Option<Name<'r>> {
+    pub(super) fn find<'r>(&self, head: &'r Parts, said: &Said<'r>, model: Option<&str>) -> Option<Id> {
         let given = match self {
             Self::Header(name) => head.headers.get(name)?.to_str().ok().map(Cow::Borrowed),
             Self::Query => parameter(head.uri.query()?, &IDS),
@@ -87,10 +77,10 @@ impl Source {
             Self::CacheKey => id(said.cache_key),
             Self::MetadataUser => id(said.metadata.user),
             Self::User => id(said.user),
-            Self::Prompt => return prompt(said).map(|prompt| Name::hash(model, prompt)),
+            Self::Prompt => return prompt(said).map(|prompt| Id::of_prompt(model, prompt)),
             Self::PromptStart => return prompt_start(said.messages.system, model),
         };
-        given.filter(|name| Demand::is_name(name)).map(Name::Given)
+        id_of(&given?)
     }
 }
 
@@ -100,10 +90,10 @@ fn prompt<'b>(said: &Said<'b>) -> Option<Raw<'b>> {
 }
 
 /// As much of a text as counts, and all of anything else.
-fn prompt_start(raw: Raw<'_>, model: Option<&str>) -> Option<Name<'static>> {
+fn prompt_start(raw: Raw<'_>, model: Option<&str>) -> Option<Id> {
     let hash = || match unescaped(raw) {
-        Some(text) => Name::hash(model, start(&text).as_bytes()),
-        None => Name::hash(model, raw),
+        Some(text) => Id::of_prompt(model, start(&text).as_bytes()),
+        None => Id::of_prompt(model, raw),
     };
     is_prompt(raw).then(hash)
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::member::Member;
 use super::shared::Shared;
-use crate::demand::Demand;
+use crate::demand::{Demand, Id};
 use crate::secret::KeyId;
 use crate::sync::{Mutex, lock};
 
@@ -63,13 +63,13 @@ impl Owners {
 impl Shared {
     /// Which key gave the response that a request follows. The key may be gone.
     pub(super) fn owner_of_response(&self, demand: &Demand) -> Option<KeyId> {
-        self.affinity.owner(self.pepper.response(demand.previous_response_id()?))
+        self.affinity.owner(self.pepper.response(demand.previous_response_id()?.as_bytes()))
     }
 
     /// Remembers what a key has given: not in a commune, where nobody may follow what another has asked.
     pub(super) fn note_response(&self, id: &str, member: &Member) {
         if self.commune.is_none() {
-            self.affinity.remember(self.pepper.response(id), member.id);
+            self.affinity.remember(self.pepper.response(Id::of(id).as_bytes()), member.id);
         }
     }
 }

@@ -149,7 +149,7 @@ impl<S: Seats> Candidates for View<'_, S> {
     }
 
     fn session(&self) -> Option<u64> {
-        self.question.demand.session_id().map(|id| self.question.pool.pepper.session(id))
+        self.question.demand.session_id().map(|id| self.question.pool.pepper.session(id.as_bytes()))
     }
 
     fn fingerprints(&self) -> &[u64] {

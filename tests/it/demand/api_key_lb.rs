@@ -1,22 +1,22 @@
 //! What api-key-lb takes for a session, row by row, and what of that is not followed.
 
-use key_commune::demand::{Demand, Routing};
+use key_commune::demand::{Demand, Id, Routing};
 
 use super::sessions::{IN_BODY, reversed};
 use super::{IDS, ask, chat, post, session};
 
-fn found(body: &str) -> Option<String> {
+fn found(body: &str) -> Option<Id> {
     session(&Routing::api_key_lb(), body)
 }
 
-fn prompted(prompt: &str) -> Option<String> {
+fn prompted(prompt: &str) -> Option<Id> {
     found(&format!(r#"{{"model":"m","messages":[{{"role":"system","content":"{prompt}"}}]}}"#))
 }
 
 #[test]
 fn the_same_id_under_any_of_the_five_names_is_the_same_session() {
     for name in IDS {
-        assert_eq!(found(&format!(r#"{{"messages":[],"{name}":"id"}}"#)).as_deref(), Some("id"), "{name}");
+        assert_eq!(found(&format!(r#"{{"messages":[],"{name}":"id"}}"#)), Some(Id::of("id")), "{name}");
         let unnamed = format!(r#"{{"messages":[{{"{name}":"id","metadata":{{"{}":"id"}}}}]}}"#, name.to_uppercase());
         assert_eq!(found(&unnamed), None, "{name}");
     }
@@ -26,9 +26,9 @@ fn the_same_id_under_any_of_the_five_names_is_the_same_session() {
 fn the_first_that_is_a_text_counts() {
     for start in 0..=IDS.len() {
         let body = reversed(&IN_BODY[start..=IDS.len()]);
-        assert_eq!(found(&body).as_deref(), Some(IN_BODY[start].1), "{body}");
+        assert_eq!(found(&body), Some(Id::of(IN_BODY[start].1)), "{body}");
     }
-    assert_eq!(found(r#"{"session_id":5,"sessionId":"","thread_id":"t"}"#).as_deref(), Some("t"));
+    assert_eq!(found(r#"{"session_id":5,"sessionId":"","thread_id":"t"}"#), Some(Id::of("t")));
     assert_eq!(found(r#"{"session_id":12345}"#), None);
 }
 

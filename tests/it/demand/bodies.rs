@@ -1,6 +1,6 @@
 //! Bodies are read as providers read them, and whatever is in them fails nothing.
 
-use key_commune::demand::{Demand, Routing};
+use key_commune::demand::{Demand, Id, Routing, Source};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn attack_60_of_two_members_the_last_counts() {
         (r#"{"messages":[{"metadata":{"session_id":"a"}}],"messages":{}}"#, None),
         (r#"{"session_id":"a","thread_id":"b","session_id":0}"#, Some("b")),
     ] {
-        assert_eq!(chat(&Routing::new(), body).session_id(), session, "{body}");
+        assert_eq!(chat(&Routing::new(), body).session_id(), session.map(Id::of), "{body}");
     }
 }
 
@@ -141,10 +141,18 @@ fn assert_read(body: &[u8]) -> Result<(), TestCaseError> {
     match serde_json::from_slice::<Value>(body) {
         Ok(tree) => {
             let (model, previous, session) = expected(&tree);
-            prop_assert_eq!((demand.model_name(), demand.previous_response_id()), (model, previous), "{}", shown);
+            prop_assert_eq!(
+                (demand.model_name(), demand.previous_response_id()),
+                (model, previous.map(Id::of)),
+                "{}",
+                shown
+            );
             match session {
-                Session::Prompted => prop_assert_eq!(demand.session_id().map(str::len), Some(32), "{}", shown),
-                Session::Named(name) => prop_assert_eq!(demand.session_id(), Some(name), "{}", shown),
+                Session::Prompted => {
+                    let by_prompt = chat(&Routing::new().sessions([Source::Prompt]), body);
+                    prop_assert!(demand.session_id().is_some() && demand == by_prompt, "{}", shown);
+                }
+                Session::Named(name) => prop_assert_eq!(demand.session_id(), Some(Id::of(name)), "{}", shown),
                 Session::None => prop_assert_eq!(demand.session_id(), None, "{}", shown),
             }
         }

@@ -9,7 +9,7 @@ mod tokens;
 
 use http::request::Builder;
 use http::{HeaderName, Request};
-use key_commune::demand::{Demand, Inspect, Inspection, Routing, Source};
+use key_commune::demand::{Demand, Id, Inspect, Inspection, Routing, Source};
 
 /// Asks as the service does: what is asked for, and whether it took the body to know.
 fn ask(routing: &Routing, request: Request<&[u8]>) -> (Demand, bool) {
@@ -32,8 +32,8 @@ fn chat(routing: &Routing, body: impl AsRef<[u8]>) -> Demand {
     ask(routing, post("/v1/chat/completions").body(body.as_ref()).unwrap()).0
 }
 
-fn session(routing: &Routing, body: &str) -> Option<String> {
-    chat(routing, body).session_id().map(str::to_owned)
+fn session(routing: &Routing, body: &str) -> Option<Id> {
+    chat(routing, body).session_id()
 }
 
 const IDS: [&str; 5] = ["session_id", "sessionId", "conversation_id", "conversationId", "thread_id"];
@@ -47,7 +47,7 @@ fn a_chat_tells_its_model_its_session_and_what_it_follows() {
     assert_eq!(chat(&Routing::new().sessions([]), CHAT), Demand::default().model("gpt-4o").previous_response("resp_1"));
     let without = Routing::new().previous_responses(false);
     assert_eq!(chat(&without, CHAT), Demand::default().model("gpt-4o").session("s-1"));
-    assert_eq!(all.previous_response_id(), Some("resp_1"));
+    assert_eq!(all.previous_response_id(), Some(Id::of("resp_1")));
 }
 
 #[test]
@@ -106,12 +106,12 @@ fn the_path_names_the_response_that_is_asked_for() {
     ] {
         for method in ["GET", "POST"] {
             let request = || post(target).method(method).body(b"".as_slice()).unwrap();
-            assert_eq!(ask(&Routing::new(), request()).0.previous_response_id(), response, "{target}");
+            assert_eq!(ask(&Routing::new(), request()).0.previous_response_id(), response.map(Id::of), "{target}");
             assert_eq!(ask(&Routing::new().previous_responses(false), request()).0.previous_response_id(), None);
         }
     }
     let both = post("/v1/responses/a").body(br#"{"previous_response_id":"b"}"#.as_slice()).unwrap();
-    assert_eq!(ask(&Routing::new(), both).0.previous_response_id(), Some("a"));
+    assert_eq!(ask(&Routing::new(), both).0.previous_response_id(), Some(Id::of("a")));
 }
 
 #[test]

@@ -136,7 +136,7 @@ async fn a_strategy_is_chosen_by_its_name() {
     let provider = Provider::start();
     let mut proxy = serve(&provider, 3, &["--preset", "key-cycle", "--daily-reset", "08:30"]).await;
     for _ in 0..3 {
-        assert_eq!(chat(&proxy, "{}").await, 200);
+        assert_eq!(chat(&proxy, r#"{"model":"m"}"#).await, 200);
     }
     assert_eq!(served(&provider), "abc");
     proxy.says("strategy: that of the preset key-cycle; a new day at 08:30:00 UTC\n").await;

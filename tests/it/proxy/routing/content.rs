@@ -2,7 +2,7 @@
 
 use super::super::caller::{ask, get};
 use super::super::{Provider, Proxy};
-use super::{JSON, post, serve};
+use super::{JSON, KEYS, KeysFile, chat, post, serve, served};
 
 /// What is said to this request.
 async fn refused(proxy: &Proxy, line: &str, body: &str) -> String {
@@ -73,4 +73,42 @@ async fn members_are_left_out_and_all_else_passes_as_it_is() {
     assert_eq!(provider.only().body, r#"{"a": 1,"b":{"store":2}}"#);
     assert_eq!(get(proxy.address, "/v1/models?store=1").await.status, 200);
     assert_eq!(provider.only().line, "GET /v1/models?store=1");
+}
+
+/// As `Routing::key_cycle` says, whether or not keys have models, and what else is asked for.
+#[tokio::test]
+async fn under_the_preset_key_cycle_a_body_has_to_name_its_model() {
+    let provider = Provider::start();
+    let preset = ["--preset", "key-cycle"];
+    let (long, line) = (format!(r#"{{"model":"m","x":"{}"}}"#, "x".repeat(1 << 20)), "POST /v1/models/m:x");
+    for more in [&[][..], &["--strategy", "sticky"], &["--allow-path", "^/v1/"]] {
+        let proxy = serve(&provider, 2, &[&preset, more].concat()).await;
+        for body in ["{}", "[]", "m", r#"{"model":7}"#, r#"{"model":"m","model":"m"}"#, &long] {
+            let reason = refused(&proxy, line, body).await;
+            assert!(reason.starts_with("Invalid JSON payload: "), "{more:?} {reason}");
+        }
+        assert!(provider.seen().is_empty());
+        assert_eq!((chat(&proxy, r#"{"model":"m"}"#).await, get(proxy.address, "/v1/x").await.status), (200, 200));
+        assert_eq!(provider.seen().len(), 2, "{more:?}");
+    }
+    let [a, b, ..] = KEYS;
+    let file = KeysFile::new(&[format!("{a} models=m"), format!("{b} models=others")]);
+    let proxy = file.serve(&provider, &[&preset[..], &["--strip-prefix", "openai/"]].concat()).await;
+    for (body, key) in [(r#"{"model":"openai/m"}"#, "a"), (r#"{"model":"n"}"#, "b"), ("", "b")] {
+        assert_eq!(post(&proxy, "/v1/models/m:x", body).await.status, 200, "{body}");
+        assert_eq!(served(&provider), key, "{body}: the path says nothing");
+    }
+}
+
+/// A session keeps its key also where the preset does not know any.
+#[tokio::test]
+async fn a_strategy_beside_the_preset_key_cycle_is_told_what_it_needs() {
+    let provider = Provider::start();
+    let proxy = serve(&provider, 4, &["--preset", "key-cycle", "--strategy", "sticky"]).await;
+    for session in 0..8 {
+        for _ in 0..3 {
+            assert_eq!(chat(&proxy, &format!(r#"{{"model":"m","user":"{session}"}}"#)).await, 200);
+        }
+        assert!(["aaa", "bbb", "ccc", "ddd"].contains(&&*served(&provider)), "{session}");
+    }
 }
