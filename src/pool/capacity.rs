@@ -113,6 +113,11 @@ impl Capacity {
         self.gate.as_ref().map_or(Timestamp::ZERO, |gate| gate.ready_for(tokens, now))
     }
 
+    /// Whether the pool as a whole serves nobody more for now.
+    pub(super) fn is_shut(&self, now: Timestamp) -> bool {
+        self.is_full() || self.ready_for(0, now) > now
+    }
+
     /// Whether the pool as a whole serves as many requests as it may.
     pub(super) fn is_full(&self) -> bool {
         self.most.is_some_and(|most| self.in_flight.load(Ordering::Acquire) >= most)

@@ -1,5 +1,6 @@
 //! Under the lock: what comes free is handed to those who wait, first come first served (I14).
 
+use super::lease::Lease;
 use super::ledger::{Ledger, standing};
 use super::openings::Opening;
 use super::spot::Spot;
@@ -15,7 +16,15 @@ impl Ledger {
     pub(super) fn hand_out(&mut self, place: u32, now: Timestamp) {
         while let Some((ticket, wish, opening)) = self.first_waiting_for(place, now) {
             let Some(lease) = self.lease(place, opening, wish, now) else { return };
-            self.wakers.extend(self.queue.give(ticket, lease));
+            self.give(ticket, lease);
+        }
+    }
+
+    /// Hands a lease over.
+    fn give(&mut self, ticket: u64, lease: Lease) {
+        match self.queue.give(ticket, lease) {
+            Ok(waker) => self.wakers.extend(waker),
+            Err(lease) => self.returned.push(*lease),
         }
     }
 
@@ -32,6 +41,13 @@ impl Ledger {
         })
     }
 
+    /// Whether somebody would have a key if the pool as a whole had room.
+    pub(super) fn somebody_waits_for_pool(&self) -> bool {
+        self.queue.waiting().any(|(_, asked)| {
+            self.known_lane(asked.wish).is_ok_and(|lane| self.roster.any_open(lane.as_deref(), asked.tried).is_some())
+        })
+    }
+
     /// Hands out what serves by way of a thing that rests no more, or that has come due.
     pub(super) fn hand_out_at(&mut self, spot: Spot, now: Timestamp) {
         match spot {
@@ -42,18 +58,23 @@ impl Ledger {
 
     /// Gives everybody who waits what there is.
     pub(super) fn serve_queue(&mut self, now: Timestamp) {
+        if self.capacity.is_shut(now) {
+            return;
+        }
         let waiting: Vec<_> = self.queue.waiting().map(|(ticket, asked)| (ticket, asked.kept())).collect();
         for (ticket, (wish, tried)) in waiting {
             let asked = Asked { wish: &wish, tried: &tried };
             let Some(lease) = self.any(&asked, now) else { continue };
-            self.wakers.extend(self.queue.give(ticket, lease));
+            self.give(ticket, lease);
         }
     }
 
-    /// Hands out what has come due for a request, as far as somebody waits for it.
-    fn hand_out_due(&mut self, wish: &Wish, now: Timestamp) {
-        let lane = self.lane_of(wish);
-        let due: Vec<Spot> = self.due_now(lane.as_deref(), now).take(Tried::MOST + 1).collect();
+    /// Hands out what has come due, as far as somebody who waits can have it.
+    fn hand_out_due(&mut self, asked: &Asked<'_>, now: Timestamp) {
+        let lane = self.lane_of(asked.wish);
+        let lane = lane.as_deref();
+        let can_have = |&spot: &Spot| self.ways_to(spot).any(|place| self.opening(place, asked, lane, now).is_some());
+        let due: Vec<Spot> = self.due_now(lane, now).filter(can_have).take(Tried::MOST + 1).collect();
         for spot in due {
             self.hand_out_at(spot, now);
         }
@@ -64,7 +85,7 @@ impl Ledger {
     pub(super) fn join_queue(&mut self, asked: &Asked<'_>, now: Timestamp) -> Option<u64> {
         let ticket = self.queue.join(asked)?;
         if let Some(lease) = self.any(asked, now) {
-            self.queue.give(ticket, lease);
+            self.give(ticket, lease);
         }
         Some(ticket)
     }
@@ -74,15 +95,16 @@ impl Ledger {
     pub(super) fn look(&mut self, ticket: u64, waker: &Waker, now: Timestamp) -> Option<Timestamp> {
         let (wish, tried) = self.queue.asked(ticket)?.kept();
         self.refill_due(now);
-        self.hand_out_due(&wish, now);
+        let asked = Asked { wish: &wish, tried: &tried };
+        self.hand_out_due(&asked, now);
         if !self.queue.look(ticket, waker)? {
             return Some(Timestamp::MAX);
         }
-        let asked = Asked { wish: &wish, tried: &tried };
-        if self.capacity.limits_pool()
+        // Of an open key there may be enough now: of its tokens, or of what the pool may be asked for.
+        if self.signals.is_limited
             && let Some(lease) = self.any_open(&asked, now)
         {
-            self.queue.give(ticket, lease);
+            self.give(ticket, lease);
             return None;
         }
         let lane = self.lane_of(&wish);

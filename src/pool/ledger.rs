@@ -14,6 +14,7 @@ use super::cell::Cell;
 use super::changes::Changes;
 use super::ids::Ids;
 use super::lane::{Lane, LaneId, Lanes};
+use super::lease::Lease;
 use super::member::Member;
 use super::outage::Journal;
 use super::pace::Paces;
@@ -43,6 +44,10 @@ pub(crate) struct Ledger {
     pub(super) changes: Changes,
     /// To be woken once the lock is released.
     pub(super) wakers: Vec<Waker>,
+    /// To be given back once the lock is released.
+    pub(super) returned: Vec<Lease>,
+    /// What may have come free, to be handed out when all else is done: never in the midst of another hand-over.
+    opened: Vec<(Spot, Timestamp)>,
     pub(super) signals: Arc<Signals>,
     /// When what rests has rested long enough: first what concerns any model, then keys for one model, by lane.
     due: BTreeSet<(Timestamp, Spot)>,
@@ -75,6 +80,8 @@ impl Ledger {
             budget: Budget::default(),
             changes: Changes::default(),
             wakers: Vec::new(),
+            returned: Vec::new(),
+            opened: Vec::new(),
             signals,
             due: BTreeSet::new(),
             due_pairs: BTreeSet::new(),
@@ -128,7 +135,7 @@ impl Ledger {
     }
 
     /// Puts a new health in place of the old one, in all places that know of it, and hands the member to whoever waits
-    /// for it.
+    /// for it, when all else is done.
     pub(super) fn put(&mut self, place: u32, health: Health, now: Timestamp) {
         let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::as_mut) else { return };
         let old = std::mem::replace(&mut cell.health, health);
@@ -138,7 +145,22 @@ impl Ledger {
         self.refresh(place);
         self.reschedule(Spot::Key(place), old, health);
         self.publish_step(old, health);
-        self.hand_out(place, now);
+        self.note_opened(Spot::Key(place), now);
+    }
+
+    /// What may have come free is for those who wait.
+    pub(super) fn note_opened(&mut self, spot: Spot, now: Timestamp) {
+        if self.queue.count() > 0 {
+            self.opened.push((spot, now));
+        }
+    }
+
+    /// Before the lock is released: hands out what has come free, and answers whom to wake and what to give back.
+    pub(super) fn conclude(&mut self) -> (Vec<Waker>, Vec<Lease>) {
+        while let Some((spot, now)) = self.opened.pop() {
+            self.hand_out_at(spot, now);
+        }
+        (std::mem::take(&mut self.wakers), std::mem::take(&mut self.returned))
     }
 
     /// Brings the word of a member and its bits up to date with its health and that of its group.
@@ -229,21 +251,30 @@ impl Ledger {
     pub(super) fn due_now(&self, lane: Option<&Lane>, now: Timestamp) -> impl Iterator<Item = Spot> {
         let pairs =
             lane.into_iter().flat_map(move |lane| self.pairs_due(lane.id).take_while(move |&(due, _)| due <= now));
-        let general = self.due.iter().copied().take_while(move |&(due, _)| due <= now);
+        let general = self.due_for(lane).take_while(move |&(due, _)| due <= now);
         general.chain(pairs).map(|(_, spot)| spot)
+    }
+
+    /// What rests, but for keys for one model and keys that a lane has nothing to do with.
+    fn due_for(&self, lane: Option<&Lane>) -> impl Iterator<Item = (Timestamp, Spot)> {
+        let concerns = move |spot: Spot| match (spot, lane) {
+            (Spot::Key(place), Some(lane)) => lane.serves(place),
+            _ => true,
+        };
+        self.due.iter().copied().filter(move |&(_, spot)| concerns(spot))
     }
 
     /// What rests and concerns requests of a lane, the first to come due of either kind first.
     pub(super) fn due_spots(&self, lane: Option<&Lane>) -> impl Iterator<Item = Spot> {
         let pairs = lane.into_iter().flat_map(|lane| self.pairs_due(lane.id).take(LOOK));
-        let general = self.due.iter().copied().take(LOOK);
+        let general = self.due_for(lane).take(LOOK);
         general.chain(pairs).map(|(_, spot)| spot)
     }
 
     /// When the next thing comes due after a moment that concerns requests of a lane.
     pub(super) fn due_after(&self, lane: &Lane, now: Timestamp) -> Timestamp {
         let later = |(due, _): &(Timestamp, Spot)| *due > now;
-        let general = self.due.iter().copied().find(later);
+        let general = self.due_for(Some(lane)).find(later);
         let pair = self.pairs_due(lane.id).find(later);
         general.into_iter().chain(pair).map(|(due, _)| due).min().unwrap_or(Timestamp::MAX)
     }

@@ -252,7 +252,7 @@ impl Ledger {
     }
 
     /// The members by way of which a thing can be probed.
-    fn ways_to(&self, spot: Spot) -> impl Iterator<Item = u32> {
+    pub(super) fn ways_to(&self, spot: Spot) -> impl Iterator<Item = u32> {
         let (one, group) = match spot {
             Spot::Key(place) | Spot::Pair(place, _) => (Some(place), None),
             Spot::Group(number) => (None, Some(number)),

@@ -48,7 +48,8 @@ impl Shared {
         } else {
             self.capacity.refund(&lease.member, tokens, (lease.sent_at().unwrap_or(now), now));
         }
-        if self.capacity.tells_models_apart() || self.capacity.limits_pool() || lease.member.word.is_spent() {
+        let is_awaited = lease.member.word.is_spent() || self.signals.has_waiting();
+        if self.capacity.tells_models_apart() || self.capacity.limits_pool() || is_awaited {
             self.with(|ledger| ledger.vacate(lease, now));
         }
     }
@@ -69,10 +70,12 @@ impl Shared {
         });
     }
 
-    /// Whether somebody waits for what this request would take.
+    /// Whether somebody waits for room in the pool as a whole, which this request would take.
     #[inline(never)]
     pub(super) fn must_queue(&self) -> bool {
-        self.capacity.limits_pool() && self.signals.has_waiting()
+        self.capacity.limits_pool()
+            && self.signals.has_waiting()
+            && self.with(|ledger| ledger.somebody_waits_for_pool())
     }
 
     /// One request less: somebody may have waited for that.
@@ -239,7 +242,8 @@ impl Ledger {
 
     fn vacate(&mut self, lease: &Lease, now: Timestamp) {
         let place = lease.member.place;
-        if let Some(lane) = lease.wish.model.as_ref().and_then(|model| self.lane_named(model))
+        if self.health_of(&lease.member).is_some()
+            && let Some(lane) = lease.wish.model.as_ref().and_then(|model| self.lane_named(model))
             && self.scopes.vacate(place, lane)
         {
             self.mark_pair(place, lane);
@@ -248,6 +252,9 @@ impl Ledger {
         if self.refills.forget_predicted(place) {
             self.refill(place, now);
             self.tell_refill();
+        } else {
+            // It may have used fewer tokens than were expected.
+            self.hand_out(place, now);
         }
         if self.capacity.limits_pool() {
             self.serve_queue(now);

@@ -55,13 +55,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Does something under the lock, then wakes whom it concerns.
+    /// Does something under the lock, then hands out what has come free by it and wakes whom it concerns.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Ledger) -> T) -> T {
         let mut ledger = lock(&self.ledger);
         let result = act(&mut ledger);
-        let wakers = std::mem::take(&mut ledger.wakers);
+        let (wakers, returned) = ledger.conclude();
         self.signals.set_waiting(ledger.queue.count());
         drop(ledger);
+        drop(returned);
         wakers.into_iter().for_each(std::task::Waker::wake);
         result
     }

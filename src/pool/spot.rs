@@ -125,7 +125,7 @@ impl Ledger {
         self.reschedule(spot, old, health);
         self.set_scope(spot, health);
         self.publish_step(old, health);
-        self.hand_out_at(spot, now);
+        self.note_opened(spot, now);
     }
 
     fn set_scope(&mut self, spot: Spot, health: Health) {

@@ -89,14 +89,16 @@ impl Queue {
     }
 
     /// Hands a lease over; returns whom to wake.
-    pub(super) fn give(&mut self, ticket: u64, lease: Lease) -> Option<Waker> {
-        let index = self.index(ticket)?;
-        let entry = self.entries.get_mut(index)?;
-        if entry.lease.replace(lease).is_none() {
-            self.waiting -= 1;
-            self.tokens = self.tokens.saturating_sub(entry.wish.tokens);
-        }
-        entry.waker.take()
+    ///
+    /// # Errors
+    /// If nobody waits there any more: the lease.
+    pub(super) fn give(&mut self, ticket: u64, lease: Lease) -> Result<Option<Waker>, Box<Lease>> {
+        let entry = self.index(ticket).and_then(|index| self.entries.get_mut(index));
+        let Some(entry) = entry.filter(|entry| entry.lease.is_none()) else { return Err(Box::new(lease)) };
+        entry.lease = Some(lease);
+        self.waiting -= 1;
+        self.tokens = self.tokens.saturating_sub(entry.wish.tokens);
+        Ok(entry.waker.take())
     }
 
     /// Those that look at the clock: of those who wait for the same, the first.
@@ -125,7 +127,9 @@ impl Queue {
         let entry = self.entries.get_mut(index).filter(|entry| entry.lease.is_none())?;
         entry.waker = Some(waker.clone());
         let entry = self.entries.get(index)?;
-        let mut before = self.entries.iter().take(index).filter(|before| before.lease.is_none());
+        // Who was never polled looks at no clock.
+        let looks = |before: &&Entry| before.lease.is_none() && before.waker.is_some();
+        let mut before = self.entries.iter().take(index).filter(looks);
         Some(!before.any(|before| before.waits_for_the_same(entry)))
     }
 
