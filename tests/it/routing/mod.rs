@@ -3,6 +3,7 @@
 mod capacity;
 mod models;
 mod scopes;
+mod unstuck;
 
 use key_commune::clock::Timestamp;
 use key_commune::demand::Demand;
