@@ -247,13 +247,12 @@ impl Ledger {
             && self.scopes.vacate(place, lane)
         {
             self.mark_pair(place, lane);
-            self.hand_out(place, now);
         }
         if self.refills.forget_predicted(place) {
             self.refill(place, now);
             self.tell_refill();
         } else {
-            // It may have used fewer tokens than were expected.
+            // It may have used fewer tokens than were expected, or was the one too many for its model.
             self.hand_out(place, now);
         }
         if self.capacity.limits_pool() {
