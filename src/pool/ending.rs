@@ -116,7 +116,7 @@ impl Lease {
 
     /// Whether something was sent, as far as is known.
     pub(super) fn was_sent(&self) -> bool {
-        !self.unsent && self.sent_at().is_some()
+        !self.unsent
     }
 
     /// How many tokens count: what the answer says; nothing for one that was refused; else what was expected.
@@ -131,6 +131,7 @@ impl Lease {
         let now = pool.clock.now();
         self.give_permit_back(&pool, now);
         if self.call == Call::Open {
+            self.unsent = self.sent_at().is_none();
             self.time(now);
             self.note(Outcome::Aborted);
         }
@@ -149,10 +150,11 @@ impl Lease {
     /// Takes note of how long the head of the answer took, for a strategy that wants to know.
     fn time(&self, now: Timestamp) {
         if self.call == Call::Open
+            && let Some(begun) = self.sent_at()
             && let Some(decay) = self.member.signals.latency_decay
             && let Some(latency) = self.member.latency()
         {
-            latency.note(now - self.begun, now, decay);
+            latency.note(now - begun, now, decay);
         }
     }
 
