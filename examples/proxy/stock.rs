@@ -14,6 +14,7 @@ use crate::cli::{Mode, Serve};
 use crate::entry::Entry;
 use crate::keeping::Keeping;
 use crate::keys;
+use crate::said::Said;
 use crate::vault::{Opened, Safe, Vault};
 
 const NONE: &str = "there is no key; give some with --keys-file, --keys-env or --key, add some with `proxy keys import`, or --mode commune";
@@ -72,22 +73,25 @@ async fn new(vault: &Vault, provider: &str, entries: Vec<Entry>) -> Result<Vec<K
         }
     }
     if ignored > 0 {
-        warn!("{ignored} given keys have another label or other traits in the store, which stand");
+        warn!(
+            "{ignored} given keys have another label or other traits in the store, which stand; `proxy keys set` changes them"
+        );
     }
     Ok(new)
 }
 
 fn says_otherwise(record: &Record, entry: &Entry) -> bool {
-    let label = entry.label.is_some() && entry.label != record.label;
-    label || (entry.traits != Traits::default() && entry.traits != record.traits)
+    let Said { label, traits, .. } = &entry.said;
+    let renamed = label.is_some() && *label != record.label;
+    renamed || (*traits != Traits::default() && *traits != record.traits)
 }
 
 fn check(record: &Record, entry: &Entry) -> Result<(), Problem> {
-    if record.origin == entry.origin {
+    if record.origin == entry.said.origin {
         return Ok(());
     }
     let key = entry.secret.masked();
-    Err(format!("the key {key} has another base URL in the store; `proxy keys remove` lets it come anew"))
+    Err(format!("the key {key} has another base URL in the store; `proxy keys set` changes it"))
 }
 
 fn build(builder: Builder) -> Result<KeyPool, Problem> {

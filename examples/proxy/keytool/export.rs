@@ -8,7 +8,7 @@ use key_commune::record::Record;
 
 use super::out::{plain, print};
 use super::session::{Session, records};
-use crate::entry::Said;
+use crate::said::Said;
 use crate::{Problem, say};
 
 #[derive(Args)]
@@ -58,6 +58,6 @@ impl fmt::Display for Line<'_> {
             Some(secret) => f.write_str(secret.expose())?,
             None => f.write_str(&plain(&self.record.display))?,
         }
-        Said(self.record).fmt(f)
+        Said::of(self.record).fmt(f)
     }
 }
