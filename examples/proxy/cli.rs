@@ -135,7 +135,7 @@ pub(crate) struct KeySources {
     #[arg(long = "key", help_heading = "Keys", value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) texts: Vec<String>,
     /// File with a key per line, `KEY [label=NAME] [models=LIST] [weight=NUMBER] [tier=NUMBER] [group=NAME]
-    /// [base_url=URL]`; # begins a comment. LIST is of names, patterns with * and ?, and `others`, with commas
+    /// [base_url=URL]`; # begins a comment, and a value with blanks is in quotes. LIST is of names, patterns with * and ?, and `others`, with commas
     #[arg(long = "keys-file", help_heading = "Keys", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Environment variable with keys, separated by commas

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use key_commune::pool::Key;
 use key_commune::secret::Secret;
 
-use crate::Problem;
 use crate::said::Said;
+use crate::{Problem, words};
 
 /// A key as it stands in a file.
 pub(crate) struct Entry {
@@ -20,11 +20,14 @@ impl Entry {
         // Some editors begin a file with a byte order mark.
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8")?;
-        let mut words = line.split_whitespace().take_while(|word| !word.starts_with('#'));
-        let Some(text) = words.next() else { return Ok(None) };
-        let mut entry = Self::from(Secret::new(text).map_err(|error| error.to_string())?);
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            return Ok(None);
+        }
+        let (text, words) = words::split(line)?;
+        let mut entry = Self::from(Secret::new(text.as_str()).map_err(|error| error.to_string())?);
         let mut names = HashSet::new();
-        for word in words {
+        for word in &words {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
             entry.said.set(name, value, allow_http)?;
             if !names.insert(name) {

@@ -3,11 +3,11 @@
 use std::fmt;
 
 use key_commune::Origin;
-use key_commune::demand::ModelsError;
+use key_commune::demand::{Models, ModelsError};
 use key_commune::pool::Key;
 use key_commune::record::{Record, Traits};
 
-use crate::{Problem, row};
+use crate::{Problem, row, words};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -68,7 +68,7 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_text(f, "label", self.label.as_deref())?;
         Chosen(&self.traits).fmt(f)?;
-        self.origin.iter().try_for_each(|origin| write!(f, " base_url={origin}"))
+        write_text(f, "base_url", self.origin.as_ref().map(Origin::to_string).as_deref())
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Chosen<'a>(pub(crate) &'a Traits);
 impl fmt::Display for Chosen<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Traits { weight, tier, group, models, .. } = self.0;
-        models.iter().try_for_each(|models| write!(f, " models={models}"))?;
+        write_text(f, "models", models.as_ref().map(Models::as_str))?;
         (weight.get() != 1).then(|| write!(f, " weight={weight}")).transpose()?;
         (*tier != 0).then(|| write!(f, " tier={tier}")).transpose()?;
         write_text(f, "group", group.as_deref())
@@ -86,16 +86,6 @@ impl fmt::Display for Chosen<'_> {
 }
 
 fn write_text(f: &mut fmt::Formatter<'_>, name: &str, text: Option<&str>) -> fmt::Result {
-    let text = text.map(word).unwrap_or_default();
-    if text.is_empty() { Ok(()) } else { write!(f, " {name}={text}") }
-}
-
-/// Blanks end a word of a line, and what a terminal takes for an order is no letter.
-fn word(text: &str) -> String {
-    let mend = |letter: char| match letter {
-        _ if letter.is_whitespace() => '_',
-        _ if letter.is_control() => '?',
-        _ => letter,
-    };
-    text.chars().map(mend).collect()
+    let text = text.map(words::plain).unwrap_or_default();
+    if text.is_empty() { Ok(()) } else { write!(f, " {name}={}", words::value(&text)) }
 }

@@ -7,6 +7,7 @@ mod rotating;
 mod serving;
 mod setting;
 mod states;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
