@@ -39,6 +39,11 @@ impl Keeping {
         }
     }
 
+    /// How many keys of the store found no seat.
+    pub(crate) fn left_out(&self) -> usize {
+        self.keeper.restored().left_out
+    }
+
     /// What was found in the store and is of no use, if there is anything.
     pub(crate) fn left_over(&self) -> Option<String> {
         let restored = self.keeper.restored();

@@ -240,6 +240,19 @@ async fn what_a_file_says_about_a_key_is_kept_and_stands() {
     assert_eq!(tool.key("blue").await, blue);
 }
 
+/// They are there, though not in use.
+#[tokio::test]
+async fn given_keys_beyond_what_the_pool_takes_are_told_and_left_alone() {
+    let (tool, provider) = (Tool::with(&[ONE, TWO]).await, Provider::start());
+    tool.write("keys.txt", format!("{ONE}\n{TWO}\n"));
+    let options = "--mode commune --max-keys 1 --keys-file keys.txt";
+    let log = stop(start(&tool, &provider, options).await).await;
+    assert!(log.contains("WARN") && log.contains("1 given keys are not in use: there are more in the store"), "{log}");
+    assert_eq!(tool.list().await.len(), 2);
+    let log = stop(start(&tool, &provider, &options.replace('1', "2")).await).await;
+    assert!(!log.contains("WARN"), "{log}");
+}
+
 #[tokio::test]
 async fn a_running_proxy_hears_what_is_said_about_a_key_in_the_shell() {
     let tool = Tool::with(&[&format!("{ONE} label=one tier=1"), &format!("{TWO} label=two tier=2")]).await;
