@@ -29,8 +29,8 @@ pub use builder::SqliteBuilder;
 /// A SQLite database: one thread that writes, a write-ahead log, and `synchronous=FULL`: what is written is durable when
 /// [`write`](Store::write) returns, and survives the end of the process and of the machine.
 ///
-/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed, and one that is
-/// updated is a key that was changed: both are told by [`watch`](Store::watch). Secrets are in it as they come: put
+/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed, one that is
+/// updated is a key that was changed, and one that is inserted a key that joins: all are told by [`watch`](Store::watch). Secrets are in it as they come: put
 /// [`Encrypted`](super) around it. Dropping the store closes the database, which may take a moment.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -133,7 +133,7 @@ impl Store for SqliteStore {
         self.run(move |database| database.replace_header(expected.as_ref(), &value))
     }
 
-    /// What the stores [beside](SqliteStore::open_beside) this one write, and what is deleted or updated in the shell, a
+    /// What the stores [beside](SqliteStore::open_beside) this one write, and what is inserted, updated or deleted in the shell, a
     /// fifth of a second later at most. A store beside another one cannot tell.
     fn watch(&self) -> Option<Box<dyn Watch>> {
         let jobs = self.jobs.as_ref().filter(|_| self.hears)?;
