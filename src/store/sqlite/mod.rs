@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_READONLY_DBMOVED};
 use tokio::sync::oneshot::{self, Receiver};
 
 use self::database::Database;
@@ -47,7 +47,8 @@ impl SqliteStore {
     /// Opens the database at `path`, or makes one, and has it to itself but for those who [join](Self::open_beside). Blocks.
     ///
     /// # Errors
-    /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened.
+    /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened. On a full disk
+    /// one that is there can be read, and is written as soon as there is room.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Self::builder().open(path)
     }
@@ -122,7 +123,7 @@ impl Store for SqliteStore {
 
     /// Every write is durable already; this one only waits for its turn.
     fn flush(&self) -> Doing<'_, ()> {
-        self.run(|_| Ok(()))
+        self.run(Database::ready)
     }
 
     fn header(&self) -> Doing<'_, Option<Bytes>> {
@@ -152,7 +153,9 @@ fn fault(path: &Path, error: &rusqlite::Error) -> StoreError {
         return StoreError::new(ErrorKind::Unavailable, what);
     }
     let code = error.sqlite_error_code();
+    let has_no_room = error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE);
     let kind = match code {
+        _ if has_no_room => ErrorKind::Full,
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ErrorKind::ReadOnly,

@@ -1,6 +1,8 @@
 //! `proxy keys`, as a process of its own, in a folder of its own.
 
 mod failures;
+#[cfg(target_os = "linux")]
+mod full;
 mod importing;
 mod predecessor;
 mod rotating;

@@ -12,7 +12,7 @@ use super::super::{Provider, Proxy};
 use super::{ONE, TWO, Tool};
 
 /// These options, after those that say for whom.
-fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Command {
+pub(super) fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Command {
     let upstream = format!("http://{}", provider.address);
     let base = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--store", "sqlite:data/keys.db"];
     let mut command = command(&base.into_iter().chain(options.split_whitespace()).collect::<Vec<_>>());
