@@ -141,7 +141,7 @@ async fn changes(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, St
     for flush in 0..FLUSHES {
         turns.tick().await;
         let (from, version) = (flush * size, (flush * size / BUSY) as u64 + 1);
-        let batch = (from..from + size).map(|number| make(number % BUSY, version)).collect();
+        let batch = keys.some((from..from + size).map(|number| number % BUSY), version);
         let start = Instant::now();
         store.write(batch).await.unwrap();
         times.push(start.elapsed());
@@ -165,7 +165,7 @@ async fn back_to_back(
     let mut took = Duration::ZERO;
     for from in (0..CHANGES).step_by(size) {
         let version = (1_000 * size + from / BUSY) as u64;
-        let batch = keys.some((from..from + size).map(|number| number % BUSY), version);
+        let batch = (from..from + size).map(|number| make(number % BUSY, version)).collect();
         let start = Instant::now();
         store.write(batch).await.unwrap();
         took += start.elapsed();

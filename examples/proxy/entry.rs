@@ -28,7 +28,7 @@ impl Entry {
         let mut entry = Self::from(Secret::new(text.as_str()).map_err(|error| error.to_string())?);
         let mut names = HashSet::new();
         for word in &words {
-            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let (name, value) = word.split_once('=').unwrap_or_default();
             entry.said.set(name, value, allow_http)?;
             if !names.insert(name) {
                 return Err(format!("{name}= is given twice"));

@@ -36,7 +36,7 @@ impl Said {
             "tier" => traits.tier = value.parse().map_err(|_| "a tier is a whole number from 0 to 255")?,
             "group" => traits.group = Some(text("group", value)?.into()),
             "base_url" => *origin = Some(row::origin(value, allow_http)?),
-            _ => return Err("only label=, models=, weight=, tier=, group= and base_url= may follow a key".into()),
+            _ => return Err("only label=, models=, weight=, tier=, group= and base_url= may follow a key, with their values right behind".into()),
         }
         Ok(())
     }

@@ -109,9 +109,13 @@ fn builder(options: &Serve, mode: Mode, row: Provider) -> Builder {
             let each = Some(options.limiting.each()).filter(|each| *each != Limits::default());
             each.into_iter().fold(builder, Builder::limits).pool_limits(options.limiting.all())
         }
-        Mode::Commune if options.choosing.rules_callers() => builder.max_keys(options.max_keys as usize),
-        Mode::Commune => builder.commune(commune(options)).max_keys(options.max_keys as usize),
+        Mode::Commune if options.choosing.rules_callers() => builder.max_keys(seats(options)),
+        Mode::Commune => builder.commune(commune(options)).max_keys(seats(options)),
     }
+}
+
+fn seats(options: &Serve) -> usize {
+    options.max_keys.unwrap_or(200) as usize
 }
 
 fn commune(options: &Serve) -> Commune {

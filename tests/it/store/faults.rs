@@ -129,7 +129,9 @@ async fn on_a_full_disk() {
         drop(store);
         let _ = std::fs::remove_file(disk.join("keys.db-shm"));
         if is_killed {
-            left.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+            for (path, bytes) in &left {
+                std::fs::write(path, bytes).unwrap();
+            }
         }
         let mut taken = std::fs::File::create(disk.join("taken")).unwrap();
         while taken.write(&[1; 512]).is_ok_and(|written| written > 0) {}

@@ -42,7 +42,7 @@ async fn i12_a_full_disk_keeps_no_proxy_from_starting() {
     let (tool, provider) = (Tool::with(&[&format!("{ONE} label=one")]).await, Provider::start());
     std::fs::rename(tool.path("data"), tool.path("kept")).unwrap();
     std::fs::create_dir(tool.path("data")).unwrap();
-    let possible = confined(&Command::new("true").current_dir(&tool.folder)).output().await.unwrap();
+    let possible = confined(Command::new("true").current_dir(&tool.folder)).output().await.unwrap();
     if !possible.status.success() {
         return std::io::stdout().write_all(b"NOT TESTED: nobody may mount a small disk here\n").unwrap();
     }

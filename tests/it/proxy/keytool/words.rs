@@ -13,8 +13,8 @@ type Line = (String, Option<String>, Option<String>, Option<String>);
 /// A key, its label, its group and its models, of letters of which most mean something to somebody.
 fn line() -> impl Strategy<Value = Line> {
     let key = prop_oneof!["[!-~]{16,24}", r##"['"#\\][!-~]{15,20}"##];
-    let text = || prop_oneof![4 => r##"[ '"\\#=$`!^{}*?;|<>(),a\x{a0}\x{2028}-]{1,12}"##, 1 => r"[^\p{Cc}]{1,12}"];
-    let models = r##"['"\\#$*?a-c]{1,5}(,['"\\#a-c]{1,5}){0,2}"##;
+    let text = || prop_oneof![4 => r#"[ '"\\#=$`!^{}*?;|<>(),a\x{a0}\x{2028}-]{1,12}"#, 1 => r"[^\p{Cc}]{1,12}"];
+    let models = r#"['"\\#$*?a-c]{1,5}(,['"\\#a-c]{1,5}){0,2}"#;
     (key, of(text()), of(text()), of(models))
 }
 
