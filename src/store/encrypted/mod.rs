@@ -9,7 +9,6 @@ mod records;
 mod reseal;
 mod ring;
 mod seal;
-mod seals;
 
 use std::sync::Arc;
 
@@ -20,7 +19,6 @@ use self::live_ring::LiveRing;
 use self::records::{all_closed, opened};
 use self::reseal::anew;
 use self::seal::sealed_by;
-use self::seals::Seals;
 use super::{Doing, ErrorKind, Loaded, Store, StoreError, Watch};
 use crate::record::Change;
 use crate::secret::Pepper;
@@ -59,7 +57,6 @@ pub struct Encrypted<S> {
     inner: S,
     ring: Arc<LiveRing>,
     pepper: Pepper,
-    seals: Arc<Seals>,
 }
 
 impl<S: Store> Encrypted<S> {
@@ -76,7 +73,7 @@ impl<S: Store> Encrypted<S> {
         let ring = Arc::new(LiveRing::new(ring));
         let header = Header::open(&ring, &sealed_header(&inner).await?)?;
         ring.following(header.key());
-        Ok(Self { inner, ring, pepper: header.pepper(), seals: Arc::default() })
+        Ok(Self { inner, ring, pepper: header.pepper() })
     }
 
     /// What the ids of this store's keys are made with. It stays when the master key changes.
@@ -140,7 +137,7 @@ impl<S: Store> Store for Encrypted<S> {
         Box::pin(async move {
             let mut ring = self.ring().await?;
             loop {
-                self.inner.write(all_closed(&ring, &self.seals, &changes).await?).await?;
+                self.inner.write(all_closed(&ring, &changes).await?).await?;
                 let present = self.ring().await?;
                 if present.newest().id == ring.newest().id {
                     return Ok(());
@@ -169,25 +166,17 @@ impl<S: Store> Store for Encrypted<S> {
 
     fn watch(&self) -> Option<Box<dyn Watch>> {
         let inner = self.inner.watch()?;
-        Some(Box::new(Opening { inner, ring: Arc::clone(&self.ring), seals: Arc::clone(&self.seals) }))
+        Some(Box::new(Opening { inner, ring: Arc::clone(&self.ring) }))
     }
 }
 
 struct Opening {
     inner: Box<dyn Watch>,
     ring: Arc<LiveRing>,
-    seals: Arc<Seals>,
 }
 
 impl Watch for Opening {
     fn next(&mut self) -> Doing<'_, Loaded> {
-        Box::pin(async {
-            let news = self.inner.next().await?;
-            news.changes
-                .iter()
-                .filter(|change| change.record().is_none())
-                .for_each(|gone| self.seals.forget(gone.id()));
-            Ok(opened(&self.ring, news).await)
-        })
+        Box::pin(async { Ok(opened(&self.ring, self.inner.next().await?).await) })
     }
 }

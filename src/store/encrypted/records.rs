@@ -7,7 +7,6 @@ use zeroize::Zeroizing;
 use super::live_ring::LiveRing;
 use super::ring::{KeyRing, RingId};
 use super::seal::{Closed, Subject, open, seal, sealed_by};
-use super::seals::Seals;
 use crate::record::{Change, Kept, Record};
 use crate::secret::Secret;
 use crate::store::{ErrorKind, Loaded, StoreError};
@@ -48,25 +47,18 @@ fn secret(mut text: Zeroizing<Vec<u8>>) -> Result<Secret, Closed> {
     text.ok().and_then(|text| Secret::new(text).ok()).ok_or(Closed::Form)
 }
 
-pub(super) async fn all_closed(ring: &KeyRing, seals: &Seals, changes: &[Change]) -> Result<Vec<Change>, StoreError> {
+pub(super) async fn all_closed(ring: &KeyRing, changes: &[Change]) -> Result<Vec<Change>, StoreError> {
     let mut sealed = Vec::with_capacity(changes.len());
     for some in changes.chunks(AT_ONCE) {
-        some.iter().try_for_each(|change| closed(ring, seals, change).map(|change| sealed.push(change)))?;
+        some.iter().try_for_each(|change| closed(ring, change).map(|change| sealed.push(change)))?;
         yield_now().await;
     }
     Ok(sealed)
 }
 
-fn closed(ring: &KeyRing, seals: &Seals, change: &Change) -> Result<Change, StoreError> {
-    let Change::Put(record) = change else {
-        seals.forget(change.id());
-        return Ok(change.clone());
-    };
-    let by = ring.newest().id;
-    let secret = match seals.find(by, record) {
-        Some(sealed) => sealed,
-        None => seals.keep(by, record, Kept::Sealed(sealed(ring, record)?)),
-    };
+fn closed(ring: &KeyRing, change: &Change) -> Result<Change, StoreError> {
+    let Change::Put(record) = change else { return Ok(change.clone()) };
+    let secret = Kept::Sealed(sealed(ring, record)?);
     Ok(Record { secret, ..Record::clone(record) }.into())
 }
 

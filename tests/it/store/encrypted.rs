@@ -178,33 +178,6 @@ async fn a43_every_seal_has_a_nonce_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_says_nothing_about_a_secret_leaves_its_seal() {
-    let memory = MemoryStore::default();
-    let store = open(&memory, ring(1)).await;
-    let seal = async |record: &Record| {
-        store.write(vec![record.clone().into()]).await.unwrap();
-        sealed(&stored(&memory).await[0])
-    };
-    let mut known = record(0);
-    let first = seal(&known).await;
-    (known.version, known.label) = (1, Some("other".into()));
-    assert_eq!(seal(&known).await, first);
-    (known.origin, known.seal) = (Origin::parse("https://other.example").ok(), 1);
-    let second = seal(&known).await;
-    assert_ne!(second, first, "bound to another origin");
-    (known.origin, known.seal) = (None, 2);
-    assert_ne!(seal(&known).await, first, "only the last one is kept");
-    let mut other = record(1);
-    (other.id, other.seal) = (known.id, 3);
-    seal(&other).await;
-    assert_eq!(store.load().await.unwrap().changes[0].record().unwrap().secret, other.secret, "another secret");
-    store.write(vec![other.removed(Timestamp::ZERO).into()]).await.unwrap();
-    let again = record(0).joined(Some(other.removed(Timestamp::ZERO)), Timestamp::ZERO);
-    seal(&again).await;
-    assert_eq!(store.load().await.unwrap().changes, [again.into()]);
-}
-
-#[tokio::test]
 async fn i3_a_wrong_master_key_is_refused_by_name_before_anything_is_read() {
     let memory = filled(3).await;
     let before = (memory.load().await.unwrap(), memory.header().await.unwrap());
