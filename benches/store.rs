@@ -50,6 +50,13 @@ impl Keys {
         numbers.map(|number| self.record(number, version).into()).collect()
     }
 
+    /// Only its counts have changed.
+    fn used(&self, number: usize, count: u64) -> Change {
+        let mut record = self.record(number, 0);
+        record.tallies = Tallies::from_iter([(Replica(1), tally(count, record.updated))]);
+        record.into()
+    }
+
     /// Nothing has been counted yet.
     fn fresh(&self, number: usize) -> Change {
         let mut record = self.record(number, 0);
@@ -128,6 +135,7 @@ async fn all<S: Store>(name: &str, path: &Path, keys: &Keys, count: usize, open:
 
 async fn changes(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, String)) {
     store.write(keys.some(0..BUSY, 0)).await.unwrap();
+    back_to_back(store, ("counts", |number, version| keys.used(number, version)), 1_000, tell).await;
     let (size, pace) = FLUSH;
     let (mut turns, mut times) = (tokio::time::interval(pace), Vec::new());
     for flush in 0..FLUSHES {
@@ -144,21 +152,26 @@ async fn changes(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, St
     tell(&what, format!("{median:.1?}"));
     tell("  at most", format!("{most:.1?}"));
     for size in [1_000, 4_096] {
-        back_to_back(store, keys, size, tell).await;
+        back_to_back(store, ("changes", |number, version| keys.record(number, version).into()), size, tell).await;
     }
 }
 
-async fn back_to_back(store: &impl Store, keys: &Keys, size: usize, tell: &mut impl FnMut(&str, String)) {
+async fn back_to_back(
+    store: &impl Store,
+    (what, make): (&str, impl Fn(usize, u64) -> Change),
+    size: usize,
+    tell: &mut impl FnMut(&str, String),
+) {
     let mut took = Duration::ZERO;
     for from in (0..CHANGES).step_by(size) {
         let version = (1_000 * size + from / BUSY) as u64;
-        let batch = keys.some((from..from + size).map(|number| number % BUSY), version);
+        let batch = (from..from + size).map(|number| make(number % BUSY, version)).collect();
         let start = Instant::now();
         store.write(batch).await.unwrap();
         took += start.elapsed();
     }
     let rate = CHANGES.next_multiple_of(size) as f64 / took.as_secs_f64();
-    tell(&format!("changes by {size}, back to back"), format!("{rate:.0}/s"));
+    tell(&format!("{what} by {size}, back to back"), format!("{rate:.0}/s"));
 }
 
 async fn import(store: &impl Store, keys: &Keys, tell: &mut impl FnMut(&str, String)) {

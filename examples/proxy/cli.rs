@@ -81,9 +81,9 @@ pub(crate) struct Serve {
     pub(crate) content: Content,
     #[command(flatten)]
     pub(crate) store: vault::Options,
-    /// The most keys that share a commune. Beyond it callers are served with their own key
-    #[arg(long, help_heading = "Commune", value_name = "NUMBER", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_keys: u32,
+    /// The most keys that share a commune. Beyond it callers are served with their own key. Default: 200
+    #[arg(long, help_heading = "Commune", value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_keys: Option<u32>,
     /// How often each presented key may come, such as 1/2s or 30/1m; more often: 429. Default: as often as it likes
     #[arg(long, help_heading = "Commune", value_name = "COUNT/DURATION", value_parser = rate)]
     pub(crate) rate_per_caller: Option<Rate>,
@@ -135,7 +135,7 @@ pub(crate) struct KeySources {
     #[arg(long = "key", help_heading = "Keys", value_name = "KEY", allow_hyphen_values = true)]
     pub(crate) texts: Vec<String>,
     /// File with a key per line, `KEY [label=NAME] [models=LIST] [weight=NUMBER] [tier=NUMBER] [group=NAME]
-    /// [base_url=URL]`; # begins a comment. LIST is of names, patterns with * and ?, and `others`, with commas
+    /// [base_url=URL]`; # begins a comment, and a value with blanks is in quotes. LIST is of names, patterns with * and ?, and `others`, with commas
     #[arg(long = "keys-file", help_heading = "Keys", value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Environment variable with keys, separated by commas

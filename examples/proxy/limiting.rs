@@ -63,6 +63,11 @@ impl Limiting {
         if mode == Mode::Private && options.rate_per_caller.is_some() {
             return Err("--rate-per-caller is for a commune, where callers present keys; --rps-per-key, --rps and the like limit what the operator's keys serve".into());
         }
+        if mode == Mode::Private && options.max_keys.is_some() {
+            return Err(
+                "--max-keys is for a commune, where callers bring keys; the operator's keys are all in use".into()
+            );
+        }
         if mode == Mode::Private && options.credit.is_some() {
             return Err("--credit is for a commune, where callers bring keys".into());
         }

@@ -13,7 +13,7 @@
 //! accept ─ wire (stalls) ─ hyper ─ plane (health, loops, door) ─ KeyCommuneLayer ─ upstream (head timeout) ─ connections ─ hyper
 //! ```
 //!
-//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys` with `entry`, `door`, `choosing`, `limiting`, `content`, `stock`), `server`
+//! In reading order: `cli` (the options), `settings` (checked before anything starts: `row`, `keys` with `entry`, `said` and `words`, `door`, `choosing`, `limiting`, `content`, `stock`), `server`
 //! and `wire` (connections and signals), `plane` (one request), `census` and `index` (what the proxy says of itself),
 //! `upstream` with `connections`, `connect` and `tls` (the client below the layer), `idle` (bodies that stand still),
 //! `failure` (what goes wrong, as an answer), `vault`, `master` and `keeping` (keys outlive the process), `keytool`
@@ -42,6 +42,7 @@ mod log;
 mod master;
 mod plane;
 mod row;
+mod said;
 mod server;
 mod settings;
 mod stock;
@@ -49,6 +50,7 @@ mod tls;
 mod upstream;
 mod vault;
 mod wire;
+mod words;
 
 use std::fmt::Display;
 use std::io::{Write, stderr};

@@ -21,7 +21,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service as _};
 use tracing::{Level, debug, enabled};
 
-use crate::answer::{Body, json, refusal};
+use crate::answer::{Body, refusal};
 use crate::census::Census;
 use crate::connect::Upload;
 use crate::door::Door;
@@ -56,12 +56,12 @@ struct Shared {
 }
 
 impl Plane {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, census: Census) -> Self {
         let Settings { pool, layer, door, tls, timeouts, proxies, .. } = settings;
         let client = layer.layer(Upstream::new(tls, timeouts));
         let token = format!("key-commune-{:016x}", rand::random::<u64>());
         let via = HeaderValue::try_from(format!("1.1 {token}")).unwrap_or(HeaderValue::from_static("1.1 key-commune"));
-        let (idle, census) = (timeouts.idle, Census::default());
+        let idle = timeouts.idle;
         Self(Arc::new(Shared { pool, client, door, idle, token, via, census, proxies }))
     }
 
@@ -163,7 +163,7 @@ impl Shared {
     /// What needs no key: the pool's health, requests that go in circles, callers that may not come in.
     fn own_answer(&self, head: &mut Parts) -> Option<Response<Body>> {
         if is_health_check(head) {
-            return Some(self.health());
+            return Some(self.census.health(&self.pool));
         }
         if self.pool.is_commune() && index::is_asked_for(head) {
             return Some(index::page(self.pool.provider(), self.census.active(&self.pool)));
@@ -182,14 +182,6 @@ impl Shared {
 
     fn refuse(&self, told: (StatusCode, &str, &str)) -> Response<Body> {
         refusal(self.pool.provider(), told)
-    }
-
-    fn health(&self) -> Response<Body> {
-        if self.census.is_well(&self.pool) {
-            json(StatusCode::OK, r#"{"status":"ok"}"#)
-        } else {
-            json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"exhausted"}"#)
-        }
     }
 }
 

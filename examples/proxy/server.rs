@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
 use crate::Problem;
+use crate::census::Census;
 use crate::connect::BUFFER;
 use crate::keeping::Keeping;
 use crate::plane::Plane;
@@ -38,8 +39,8 @@ pub(crate) async fn run(mut settings: Settings, started: impl FnOnce(SocketAddr)
     println!("listening on http://{address}");
     started(address);
     let keeping = settings.keeping.take();
-    let server =
-        Server { plane: Plane::new(settings), builder: builder(HEAD.min(idle)), open: GracefulShutdown::new(), idle };
+    let plane = Plane::new(settings, Census::new(keeping.as_ref().map(Keeping::behind).unwrap_or_default()));
+    let server = Server { plane, builder: builder(HEAD.min(idle)), open: GracefulShutdown::new(), idle };
     tokio::select! {
         () = server.accept(listener) => {}
         () = signals.next() => {}

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use key_commune::Origin;
 use key_commune::pool::{Builder, Commune, Key, KeyPool, Limits, MemberSnapshot};
 use key_commune::provider::Provider;
-use key_commune::record::{Change, Record, Traits};
-use key_commune::store::Store;
+use key_commune::record::Traits;
+use key_commune::secret::Pepper;
 use tracing::{info, warn};
 
 use crate::Problem;
@@ -14,7 +15,8 @@ use crate::cli::{Mode, Serve};
 use crate::entry::Entry;
 use crate::keeping::Keeping;
 use crate::keys;
-use crate::vault::{Opened, Safe, Vault};
+use crate::said::Said;
+use crate::vault::{Opened, Safe};
 
 const NONE: &str = "there is no key; give some with --keys-file, --keys-env or --key, add some with `proxy keys import`, or --mode commune";
 
@@ -45,49 +47,54 @@ async fn kept(safe: &Safe, builder: Builder, entries: Vec<Entry>) -> Result<(Key
     if let Some(made) = made {
         info!("{made}");
     }
-    let pool = build(builder.pepper(vault.pepper()))?;
-    let new = new(&vault, pool.provider().name(), entries).await?;
+    let pepper = vault.pepper();
+    let pool = build(builder.pepper(pepper.clone()))?;
     let keeping = Keeping::open(&pool, vault).await?;
+    let mut new = new(&pool, &pepper, entries)?;
+    if keeping.left_out() > 0 && !new.is_empty() {
+        warn!("{} given keys are not in use: there are more in the store than the pool takes", new.len());
+        new.clear();
+    }
     pool.extend(new).map_err(|error| error.to_string())?;
     Ok((pool, Some(keeping)))
 }
 
 /// Those that the store does not have. What the store knows of the others stands, so it must know where they go, and
 /// whoever has said something else in a file hears of it.
-async fn new(vault: &Vault, provider: &str, entries: Vec<Entry>) -> Result<Vec<Key>, Problem> {
+fn new(pool: &KeyPool, pepper: &Pepper, entries: Vec<Entry>) -> Result<Vec<Key>, Problem> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let loaded = vault.load().await.map_err(|error| error.to_string())?;
-    let records = loaded.changes.iter().filter_map(Change::record);
-    let known: HashMap<_, _> = records.map(|record| (record.id, record)).collect();
+    let (name, members) = (pool.provider().name(), pool.snapshot().members);
+    let known: HashMap<_, _> = members.iter().map(|member| (member.id, member)).collect();
     let (mut new, mut ignored) = (Vec::new(), 0);
     for entry in entries {
-        match known.get(&vault.pepper().id(provider, &entry.secret)) {
+        match known.get(&pepper.id(name, &entry.secret)) {
             None => new.push(entry.into()),
-            Some(record) => {
-                check(record, &entry)?;
-                ignored += usize::from(says_otherwise(record, &entry));
+            Some(member) => {
+                check(member, &entry.said)?;
+                ignored += usize::from(says_otherwise(member, &entry.said));
             }
         }
     }
     if ignored > 0 {
-        warn!("{ignored} given keys have another label or other traits in the store, which stand");
+        warn!(
+            "{ignored} given keys have another label or other traits in the store, which stand; `proxy keys set` changes them"
+        );
     }
     Ok(new)
 }
 
-fn says_otherwise(record: &Record, entry: &Entry) -> bool {
-    let label = entry.label.is_some() && entry.label != record.label;
-    label || (entry.traits != Traits::default() && entry.traits != record.traits)
+fn says_otherwise(member: &MemberSnapshot, said: &Said) -> bool {
+    let renamed = said.label.is_some() && said.label != member.label;
+    renamed || (said.traits != Traits::default() && said.traits != member.traits)
 }
 
-fn check(record: &Record, entry: &Entry) -> Result<(), Problem> {
-    if record.origin == entry.origin {
+fn check(member: &MemberSnapshot, said: &Said) -> Result<(), Problem> {
+    if member.origin == said.origin.as_ref().map(Origin::to_string) {
         return Ok(());
     }
-    let key = entry.secret.masked();
-    Err(format!("the key {key} has another base URL in the store; `proxy keys remove` lets it come anew"))
+    Err(format!("the key {} has another base URL in the store; `proxy keys set` changes it", member.key))
 }
 
 fn build(builder: Builder) -> Result<KeyPool, Problem> {
@@ -102,9 +109,13 @@ fn builder(options: &Serve, mode: Mode, row: Provider) -> Builder {
             let each = Some(options.limiting.each()).filter(|each| *each != Limits::default());
             each.into_iter().fold(builder, Builder::limits).pool_limits(options.limiting.all())
         }
-        Mode::Commune if options.choosing.rules_callers() => builder.max_keys(options.max_keys as usize),
-        Mode::Commune => builder.commune(commune(options)).max_keys(options.max_keys as usize),
+        Mode::Commune if options.choosing.rules_callers() => builder.max_keys(seats(options)),
+        Mode::Commune => builder.commune(commune(options)).max_keys(seats(options)),
     }
+}
+
+fn seats(options: &Serve) -> usize {
+    options.max_keys.unwrap_or(200) as usize
 }
 
 fn commune(options: &Serve) -> Commune {

@@ -43,7 +43,7 @@ impl Writer {
         let mut pause = GATHERING;
         loop {
             let written = match timeout(pause, self.orders.recv()).await {
-                Err(_) => self.write().await,
+                Err(_) => self.go_on().await,
                 Ok(order) => {
                     let flushed = self.flush().await;
                     let Some(order) = order else { return };
@@ -54,6 +54,14 @@ impl Writer {
             };
             pause = self.pause(written);
         }
+    }
+
+    /// After a failure the store is asked how it does, whether there is anything to write or not.
+    async fn go_on(&mut self) -> Result<(), StoreError> {
+        if self.retry > RETRY {
+            calm(|| self.store.flush()).await?;
+        }
+        self.write().await
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {

@@ -57,7 +57,8 @@ impl Block {
         }
         let until = session.now() + self.span;
         let blocked = |record: &Record| Some(blocked(record.condition, until)).filter(|new| *new != record.condition);
-        settle(session, Some(record.id), |record| Some(revised(record, blocked(record)?, session.now()))).await?;
+        settle(&session.raw()?, Some(record.id), |record| Some(revised(record, blocked(record)?, session.now())))
+            .await?;
         say(format_args!("blocked {} until {until}", name(&record)))
     }
 }
@@ -67,14 +68,14 @@ impl Unblock {
         let Some(one) = &self.one else {
             let serves = |record: &Record| record.condition.state == State::Active && record.rests.is_clear();
             let clear = |record: &Record| if serves(record) { None } else { cleared(record, session) };
-            let count = settle(session, None, clear).await?;
+            let count = settle(&session.raw()?, None, clear).await?;
             return say(format_args!("unblocked {count} {}", if count == 1 { "key" } else { "keys" }));
         };
         let record = wanted::find(&one.key, session).await?;
         if is_disabled(&record) {
             return Err(format!("the key {} is disabled; `proxy keys enable` lets it serve again", name(&record)));
         }
-        settle(session, Some(record.id), |record| cleared(record, session)).await?;
+        settle(&session.raw()?, Some(record.id), |record| cleared(record, session)).await?;
         say(format_args!("unblocked {}", name(&record)))
     }
 }
@@ -83,7 +84,8 @@ impl One {
     pub(super) async fn disable(&self, session: &Session) -> Result<(), Problem> {
         let record = wanted::find(&self.key, session).await?;
         let disable = |record: &Record| (!is_disabled(record)).then(|| disabled(record.condition));
-        settle(session, Some(record.id), |record| Some(revised(record, disable(record)?, session.now()))).await?;
+        settle(&session.raw()?, Some(record.id), |record| Some(revised(record, disable(record)?, session.now())))
+            .await?;
         say(format_args!("disabled {}", name(&record)))
     }
 
@@ -93,25 +95,24 @@ impl One {
             return Err(format!("the key {} is not disabled but {}", name(&record), record.condition.state));
         }
         let enable = |record: &Record| is_disabled(record).then(|| enabled(record, session.now()));
-        settle(session, Some(record.id), enable).await?;
+        settle(&session.raw()?, Some(record.id), enable).await?;
         say(format_args!("enabled {}", name(&record)))
     }
 
     pub(super) async fn remove(&self, session: &Session) -> Result<(), Problem> {
         let record = wanted::find(&self.key, session).await?;
-        settle(session, Some(record.id), |record| Some(record.removed(session.now()).into())).await?;
+        settle(&session.raw()?, Some(record.id), |record| Some(record.removed(session.now()).into())).await?;
         say(format_args!("removed {}", name(&record)))
     }
 }
 
 /// Changes a key, or all, until nothing is left to change: what `change` answers of a key that is as it should be is
 /// `None`. Answers how many there were.
-async fn settle(
-    session: &Session,
+pub(super) async fn settle(
+    store: &dyn Store,
     id: Option<KeyId>,
     change: impl Fn(&Record) -> Option<Change>,
 ) -> Result<usize, Problem> {
-    let store = session.raw()?;
     let mut count = None;
     for _ in 0..TRIES {
         let records = records(store.load().await.map_err(told)?);
@@ -159,10 +160,10 @@ fn is_disabled(record: &Record) -> bool {
     record.condition.state == State::Retired && record.condition.reason == Some(Reason::Disabled)
 }
 
-fn name(record: &Record) -> String {
+pub(super) fn name(record: &Record) -> String {
     format!("{} ({})", out::plain(&record.display), &record.id.to_string().get(..8).unwrap_or_default())
 }
 
-fn say(text: std::fmt::Arguments<'_>) -> Result<(), Problem> {
+pub(super) fn say(text: std::fmt::Arguments<'_>) -> Result<(), Problem> {
     out::print(|out| std::io::Write::write_fmt(out, format_args!("{text}\n")))
 }

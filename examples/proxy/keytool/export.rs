@@ -8,8 +8,8 @@ use key_commune::record::Record;
 
 use super::out::{plain, print};
 use super::session::{Session, records};
-use crate::entry::Said;
-use crate::{Problem, say};
+use crate::said::Said;
+use crate::{Problem, say, words};
 
 #[derive(Args)]
 pub(super) struct Export {
@@ -55,9 +55,9 @@ struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.record.secret.plain().filter(|_| self.reveal) {
-            Some(secret) => f.write_str(secret.expose())?,
+            Some(secret) => f.write_str(&words::key(secret.expose()))?,
             None => f.write_str(&plain(&self.record.display))?,
         }
-        Said(self.record).fmt(f)
+        Said::of(self.record).fmt(f)
     }
 }

@@ -20,7 +20,7 @@ type Ended = Result<ExitCode, Problem>;
 #[derive(Args)]
 pub(super) struct Import {
     /// File with a key per line, `KEY [label=NAME] [models=LIST] [weight=NUMBER] [tier=NUMBER] [group=NAME]
-    /// [base_url=URL]`, # begins a comment; - is stdin. With --from, a database
+    /// [base_url=URL]`; # begins a comment, and a value with blanks is in quotes. - is stdin. With --from, a database
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Read the database of another program, with the counts and blocks of its keys. That of key-commune, the

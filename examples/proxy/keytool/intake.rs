@@ -114,7 +114,7 @@ impl<'a> Intake<'a> {
 
     fn put(&mut self, id: KeyId, entry: Entry, history: Option<History>) {
         let mut record = Record::new(id, &self.provider, entry.secret);
-        (record.label, record.origin, record.traits) = (entry.label, entry.origin, entry.traits);
+        entry.said.put_into(&mut record);
         let record = record.joined(self.removed.get(&id).copied(), self.session.now());
         match history {
             Some(history) => self.batch.extend(history.told(record, self.session.now()).into_iter().map(Change::from)),

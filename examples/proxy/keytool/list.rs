@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::out::{plain, print, table};
 use super::session::{Session, records};
 use super::wanted;
-use crate::entry::Chosen;
+use crate::said::Chosen;
 use crate::{Problem, say};
 
 const HEAD: [&str; 10] =

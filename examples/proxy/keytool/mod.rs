@@ -1,7 +1,7 @@
 //! `proxy keys`: the keys of a store, by hand. Works on the store alone, while a proxy uses it or none does.
 //!
 //! In reading order: `session` (the open store), `wanted` (which key is meant), `import` with `intake`, `summary`
-//! and the sources `lines` and `predecessor`, `list`, `export`, `change` (how keys do), `rotate` (the master key), `out` and `progress`.
+//! and the sources `lines` and `predecessor`, `list`, `export`, `change` (how keys do), `set` (what is said about them), `rotate` (the master key), `out` and `progress`.
 #![allow(clippy::doc_markdown, reason = "doc comments here are the text of --help")]
 
 mod change;
@@ -15,6 +15,7 @@ mod predecessor;
 mod progress;
 mod rotate;
 mod session;
+mod set;
 mod summary;
 mod wanted;
 
@@ -42,6 +43,8 @@ enum Command {
     List(list::List),
     /// Show all that is known of a key
     Show(list::Show),
+    /// Change what is said about a key, of which it keeps the rest. An empty value takes something back: --group ''
+    Set(set::Set),
     /// Let a key rest for a while
     Block(change::Block),
     /// Let keys that rest or are retired serve again, with a clean slate
@@ -75,6 +78,7 @@ async fn act(keys: &Keys) -> Result<ExitCode, Problem> {
     match &keys.command {
         Command::List(list) => list.run(&session).await?,
         Command::Show(show) => show.run(&session).await?,
+        Command::Set(set) => set.run(&session).await?,
         Command::Block(block) => block.run(&session).await?,
         Command::Unblock(unblock) => unblock.run(&session).await?,
         Command::Disable(one) => one.disable(&session).await?,

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
 
 use crate::Problem;
+pub(super) use crate::words::plain;
 
 pub(super) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Result<()>) -> Result<(), Problem> {
     let mut out = BufWriter::new(io::stdout().lock());
@@ -10,11 +11,6 @@ pub(super) fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'_>>) -> io::Re
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(format!("stdout: {error}")),
         _ => Ok(()),
     }
-}
-
-/// Text from a database, fit for a terminal.
-pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
 }
 
 /// Columns as wide as what is in them.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::database::Database;
 use super::{SqliteStore, fault, open};
-use crate::store::StoreError;
+use crate::store::{ErrorKind, StoreError};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -46,8 +46,13 @@ impl SqliteBuilder {
         let path = path.into();
         let file = open::resolve(&path)?;
         let lock = open::lock(&file)?;
-        let database = Database::new(open::open(&file)?, file, self.days(), Some(lock));
-        database.sweep().map_err(|error| fault(&path, &error))?;
+        let is_full = |error: &StoreError| error.kind() == ErrorKind::Full;
+        let database = match open::open(&file) {
+            Err(error) if is_full(&error) => Database::makeshift(open::read(&file)?, file, self.days(), lock),
+            opened => Database::new(opened?, file, self.days(), Some(lock)),
+        };
+        let swept = database.sweep().map_err(|error| fault(&path, &error));
+        swept.or_else(|error| if is_full(&error) { Ok(()) } else { Err(error) })?;
         SqliteStore::start(path, database, true)
     }
 

@@ -8,7 +8,7 @@ use rusqlite::ffi::{Error, SQLITE_READONLY_DBMOVED};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::rows::Merge;
-use super::{load, watch};
+use super::{load, open, watch};
 use crate::record::{Change, Graves};
 use crate::store::Loaded;
 
@@ -24,13 +24,37 @@ pub(super) struct Database {
     days: u64,
     /// How many keys were removed since the oldest were forgotten.
     buried: usize,
+    /// Whether the connection was made on a full disk, for reading only.
+    is_makeshift: bool,
     /// The right to have it to itself. Falls after the connection.
     lock: Option<File>,
 }
 
 impl Database {
     pub(super) fn new(connection: Connection, file: PathBuf, days: u64, lock: Option<File>) -> Self {
-        Self { connection, identity: identity(&file), file, days, buried: 0, lock }
+        Self { connection, identity: identity(&file), file, days, buried: 0, is_makeshift: false, lock }
+    }
+
+    /// One that can only be read until there is room.
+    pub(super) fn makeshift(connection: Connection, file: PathBuf, days: u64, lock: File) -> Self {
+        Self { is_makeshift: true, ..Self::new(connection, file, days, Some(lock)) }
+    }
+
+    /// Sees to it that the database can be written, as soon as there is room for that.
+    pub(super) fn ready(&mut self) -> rusqlite::Result<()> {
+        self.check_file()?;
+        if self.is_makeshift {
+            // As long as it is open it lets nobody else in.
+            self.connection = Connection::open_in_memory()?;
+            match open::connect(&self.file) {
+                Ok(connection) => (self.connection, self.is_makeshift) = (connection, false),
+                Err(error) => {
+                    self.connection = open::connect_alone(&self.file)?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What is written to a file that was removed or replaced is lost, and SQLite does not notice.
@@ -53,7 +77,7 @@ impl Database {
     }
 
     pub(super) fn write(&mut self, mut changes: Vec<Change>) -> rusqlite::Result<()> {
-        self.check_file()?;
+        self.ready()?;
         // Neighbours share pages.
         changes.sort_unstable_by_key(Change::id);
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -86,6 +110,7 @@ impl Database {
     }
 
     pub(super) fn replace_header(&mut self, expected: Option<&Bytes>, value: &Bytes) -> rusqlite::Result<bool> {
+        self.ready()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = header(&transaction)?.as_ref() == expected;
         if found {

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_READONLY_DBMOVED;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_READONLY_DBMOVED};
 use tokio::sync::oneshot::{self, Receiver};
 
 use self::database::Database;
@@ -29,8 +29,8 @@ pub use builder::SqliteBuilder;
 /// A SQLite database: one thread that writes, a write-ahead log, and `synchronous=FULL`: what is written is durable when
 /// [`write`](Store::write) returns, and survives the end of the process and of the machine.
 ///
-/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed, and one that is
-/// updated is a key that was changed: both are told by [`watch`](Store::watch). Secrets are in it as they come: put
+/// Its tables can be read with the `sqlite3` shell. A row that is deleted there is a key that was removed, one that is
+/// updated is a key that was changed, and one that is inserted a key that joins: all are told by [`watch`](Store::watch). Secrets are in it as they come: put
 /// [`Encrypted`](super) around it. Dropping the store closes the database, which may take a moment.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -47,7 +47,8 @@ impl SqliteStore {
     /// Opens the database at `path`, or makes one, and has it to itself but for those who [join](Self::open_beside). Blocks.
     ///
     /// # Errors
-    /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened.
+    /// When another store has it, it is damaged, of another program or of a later version, or cannot be opened. On a full disk
+    /// one that is there can be read, and is written as soon as there is room.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         Self::builder().open(path)
     }
@@ -122,7 +123,7 @@ impl Store for SqliteStore {
 
     /// Every write is durable already; this one only waits for its turn.
     fn flush(&self) -> Doing<'_, ()> {
-        self.run(|_| Ok(()))
+        self.run(Database::ready)
     }
 
     fn header(&self) -> Doing<'_, Option<Bytes>> {
@@ -133,7 +134,7 @@ impl Store for SqliteStore {
         self.run(move |database| database.replace_header(expected.as_ref(), &value))
     }
 
-    /// What the stores [beside](SqliteStore::open_beside) this one write, and what is deleted or updated in the shell, a
+    /// What the stores [beside](SqliteStore::open_beside) this one write, and what is inserted, updated or deleted in the shell, a
     /// fifth of a second later at most. A store beside another one cannot tell.
     fn watch(&self) -> Option<Box<dyn Watch>> {
         let jobs = self.jobs.as_ref().filter(|_| self.hears)?;
@@ -152,7 +153,9 @@ fn fault(path: &Path, error: &rusqlite::Error) -> StoreError {
         return StoreError::new(ErrorKind::Unavailable, what);
     }
     let code = error.sqlite_error_code();
+    let has_no_room = error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE);
     let kind = match code {
+        _ if has_no_room => ErrorKind::Full,
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Locked,
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ErrorKind::ReadOnly,

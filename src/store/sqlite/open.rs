@@ -12,7 +12,12 @@ use crate::store::folder::keep;
 use crate::store::{ErrorKind, StoreError};
 
 /// What each version of the schema adds to the one before it.
-const MIGRATIONS: [&str; 3] = [include_str!("schema.sql"), include_str!("traits.sql"), include_str!("rests.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema.sql"),
+    include_str!("traits.sql"),
+    include_str!("rests.sql"),
+    include_str!("inserts.sql"),
+];
 /// "keyc", in the place where SQLite has a file say whose it is.
 const APPLICATION: i32 = 0x6B65_7963;
 /// Before it, SQLite may damage a file that several connections write to.
@@ -71,7 +76,19 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 /// Opens a database that is there and in use.
 pub(super) fn join(path: &Path) -> Result<Connection, StoreError> {
     recognize(path)?;
-    let connection = connect(path).map_err(|error| fault(path, &error))?;
+    present(path, connect(path))
+}
+
+/// Opens a database on a full disk, where there is no room for what connections share: it can be read, by this one alone.
+pub(super) fn read(path: &Path) -> Result<Connection, StoreError> {
+    recognize(path)?;
+    let connection = present(path, connect_alone(path))?;
+    check(path, &connection).map(|()| connection)
+}
+
+/// A connection to a database of the present version.
+fn present(path: &Path, connection: rusqlite::Result<Connection>) -> Result<Connection, StoreError> {
+    let connection = connection.map_err(|error| fault(path, &error))?;
     if version(path, &connection)? < MIGRATIONS.len() {
         return Err(damaged(path, "it was written by an earlier version of this program"));
     }
@@ -115,9 +132,23 @@ fn found(path: &Path) -> Result<(), StoreError> {
     moved.map_err(|error| unreachable(path, &error))
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    configure(plain(path)?)
+}
+
+/// Its index of the log is in memory.
+pub(super) fn connect_alone(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = plain(path)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    configure(connection)
+}
+
+fn plain(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    Connection::open_with_flags(path, flags)
+}
+
+fn configure(connection: Connection) -> rusqlite::Result<Connection> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;

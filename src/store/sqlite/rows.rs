@@ -12,9 +12,9 @@ use crate::record::{Change, Kept, Record, Tallies, Tombstone, Traits, UsageOfDay
 const PUT: &str = "
     INSERT INTO api_keys (id, provider, origin, key_display, label, weight, tier, quota_group, models, state, reason,
         until_ns, consecutive_throttles, consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers,
-        rests, generation, version, seal, is_sealed, secret)
+        rests, generation, version, edits, seal, is_sealed, secret)
     VALUES (:id, :provider, :origin, :display, :label, :weight, :tier, :group, :models, :state, :reason,
-        :until, :throttles, :rejections, :retirements, :since, :created, :updated, :strikers, :rests, :generation, :version, :seal,
+        :until, :throttles, :rejections, :retirements, :since, :created, :updated, :strikers, :rests, :generation, :version, -1, :seal,
         :is_sealed, :secret)
     ON CONFLICT DO UPDATE SET provider = excluded.provider, origin = excluded.origin,
         key_display = excluded.key_display, label = excluded.label, weight = excluded.weight, tier = excluded.tier,

@@ -1,11 +1,15 @@
 //! `proxy keys`, as a process of its own, in a folder of its own.
 
 mod failures;
+#[cfg(target_os = "linux")]
+mod full;
 mod importing;
 mod predecessor;
 mod rotating;
 mod serving;
+mod setting;
 mod states;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -58,8 +62,11 @@ impl Tool {
     }
 
     async fn output(&self, arguments: &str, input: &str) -> Output {
-        let arguments: Vec<_> = ["keys"].into_iter().chain(arguments.split_whitespace()).collect();
-        let mut command = command(&arguments);
+        self.output_of(&arguments.split_whitespace().collect::<Vec<_>>(), input).await
+    }
+
+    async fn output_of(&self, arguments: &[&str], input: &str) -> Output {
+        let mut command = command(&[&["keys"], arguments].concat());
         command.current_dir(&self.folder).envs(self.environment.iter().cloned()).stdin(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();

@@ -95,6 +95,13 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// What it finds there, whatever disks it alone has.
+    #[cfg(target_os = "linux")]
+    pub(super) fn sees(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+
     /// Sends a signal.
     pub(super) fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();

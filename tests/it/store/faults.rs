@@ -114,6 +114,45 @@ async fn on_a_small_disk() {
     say("as it should");
 }
 
+/// Only ever a child of the test below: its disk is full when the store is opened, with a log of the last process and
+/// without.
+#[tokio::test]
+#[ignore = "a child"]
+async fn on_a_full_disk() {
+    let Ok(path) = std::env::var(PATH) else { return };
+    let (path, disk) = (Path::new(&path), Path::new(&path).parent().unwrap());
+    let mut batches = 1;
+    for is_killed in [false, true] {
+        let store = SqliteStore::open(path).unwrap();
+        store.write((0..batches).flat_map(batch).collect()).await.unwrap();
+        let left = ["keys.db", "keys.db-wal"].map(|name| (disk.join(name), std::fs::read(disk.join(name)).unwrap()));
+        drop(store);
+        let _ = std::fs::remove_file(disk.join("keys.db-shm"));
+        if is_killed {
+            for (path, bytes) in &left {
+                std::fs::write(path, bytes).unwrap();
+            }
+        }
+        let mut taken = std::fs::File::create(disk.join("taken")).unwrap();
+        while taken.write(&[1; 512]).is_ok_and(|written| written > 0) {}
+        drop(taken);
+        let store = unlocked(path).await.unwrap();
+        assert_holds(&store, batches).await;
+        for _ in 0..2 {
+            let error = store.write(batch(batches)).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+            assert_eq!(store.flush().await.unwrap_err().kind(), ErrorKind::Full);
+            assert_holds(&store, batches).await;
+        }
+        std::fs::remove_file(disk.join("taken")).unwrap();
+        store.write(batch(batches)).await.unwrap();
+        batches += 1;
+        store.flush().await.unwrap();
+        assert_holds(&SqliteStore::open_beside(path).unwrap(), batches).await;
+    }
+    say("as it should");
+}
+
 const SMALL: &str = "unshare -Urm sh -c 'mount -t tmpfs -o size=1m none \"$0\" && exec \"$@\"' \"$(dirname \"$KEY_COMMUNE_TEST_FAULTS\")\" ";
 
 #[tokio::test]
@@ -123,8 +162,10 @@ async fn i13_a77_a_full_disk_loses_nothing_and_goes_on_when_there_is_room() {
     if !possible.status.success() {
         return say("NOT TESTED: nobody may mount a small disk here");
     }
-    let text = said(&mut child(&format!("exec {SMALL} \"$@\""), "on_a_small_disk", &folder.file()));
-    assert!(text.contains("as it should"), "{text}");
+    for test in ["on_a_small_disk", "on_a_full_disk"] {
+        let text = said(&mut child(&format!("exec {SMALL} \"$@\""), test, &folder.file()));
+        assert!(text.contains("as it should"), "{text}");
+    }
 }
 
 /// Only ever a child of the test below: somebody who may not write.

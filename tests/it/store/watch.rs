@@ -115,6 +115,38 @@ mod sqlite {
         assert_eq!(told(&mut *watch).await.unreadable, [record(1).id]);
     }
 
+    /// All columns that are not made of others.
+    const COLUMNS: &str = "id, provider, origin, key_display, label, state, reason, until_ns, consecutive_throttles,
+        consecutive_auth_failures, retirements, since_ns, created_ns, updated_ns, strikers, generation, version, edits, seal,
+        is_sealed, secret";
+
+    #[tokio::test]
+    async fn it_hears_what_is_inserted_in_the_shell_and_not_what_it_writes_itself() {
+        let folder = Folder::new();
+        let (store, mut watch) = watched(&folder, 2).await;
+        store.write(vec![record(2).into()]).await.unwrap();
+        let connection = Connection::open(folder.file()).unwrap();
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(count("SELECT count(*) FROM news"), 0);
+        let copy = format!("CREATE TEMP TABLE copy AS SELECT {COLUMNS} FROM api_keys");
+        let insert = format!("INSERT INTO api_keys ({COLUMNS}) SELECT * FROM copy WHERE id = '{}'", record(1).id);
+        let delete = format!("DELETE FROM api_keys WHERE id = '{}'", record(1).id);
+        connection.execute_batch(&copy).unwrap();
+        for generation in 1..=2 {
+            connection.execute_batch(&delete).unwrap();
+            assert!(told(&mut *watch).await.changes[0].record().is_none());
+            connection.execute_batch(&insert).unwrap();
+            let mut back = record(1);
+            back.generation = generation;
+            assert_eq!(told(&mut *watch).await.changes, [back.into()], "it joins anew");
+        }
+        assert_eq!(count("SELECT count(*) FROM removed_keys"), 0);
+        connection.execute_batch(&delete).unwrap();
+        connection.execute_batch("DELETE FROM removed_keys").unwrap();
+        connection.execute_batch(&insert).unwrap();
+        assert_eq!(told(&mut *watch).await.changes, [record(1).into()], "it was never there");
+    }
+
     #[tokio::test]
     async fn it_does_not_keep_the_store_from_closing() {
         let folder = Folder::new();

@@ -25,7 +25,7 @@ async fn a_database_of_an_earlier_version_is_brought_up_to_date() {
     for column in ["weight", "tier", "quota_group", "models", "rests"] {
         shell.execute_batch(&format!("ALTER TABLE api_keys DROP COLUMN {column}")).unwrap();
     }
-    shell.execute_batch("PRAGMA user_version = 1").unwrap();
+    shell.execute_batch("DROP TRIGGER key_put; DROP TRIGGER key_inserted; PRAGMA user_version = 1").unwrap();
     let lock = std::fs::File::open(tool.path("data/keys.db.lock")).unwrap();
     lock.lock().unwrap();
     assert!(tool.refuses("list").await.contains("earlier version"), "not while a proxy has it");

@@ -63,22 +63,25 @@ async fn every_line_is_taken_as_a_whole_or_refused_by_its_number() {
     assert_eq!(tool.list().await.len(), 3);
 }
 
+const NAMES: &str =
+    "only label=, models=, weight=, tier=, group= and base_url= may follow a key, with their values right behind";
+
 #[tokio::test]
 async fn what_is_wrong_about_a_key_is_said_without_it() {
     let table = [
         ("weight=0", "a weight is a whole number from 1 to 255"),
         ("weight=256 tier=1", "a weight is a whole number from 1 to 255"),
         ("tier=-1", "a tier is a whole number from 0 to 255"),
-        ("tier", "a tier is a whole number from 0 to 255"),
+        ("tier = 1", NAMES),
         ("group=", "a group has 1 to 64 bytes and no control characters"),
         (&format!("group={}", "x".repeat(65)), "a group has 1 to 64 bytes and no control characters"),
-        ("models=", "models=: the name of a model is empty"),
-        ("models=gpt-4,,o3", "models=: the name of a model is empty"),
-        ("models=gpt-4, o3", "models=: the name of a model is empty"),
-        (&format!("models={}", "x".repeat(257)), "models=: the name of a model has 257 bytes; at most 256 are allowed"),
-        (&format!("models={}", vec!["x"; 257].join(",")), "models=: there are more than 256 models"),
+        ("models=", "models: the name of a model is empty"),
+        ("models=gpt-4,,o3", "models: the name of a model is empty"),
+        ("models=gpt-4, o3", "models: the name of a model is empty"),
+        (&format!("models={}", "x".repeat(257)), "models: the name of a model has 257 bytes; at most 256 are allowed"),
+        (&format!("models={}", vec!["x"; 257].join(",")), "models: there are more than 256 models"),
         ("tier=1 label=a tier=1", "tier= is given twice"),
-        (&format!("{ONE}=1"), "only label=, models=, weight=, tier=, group= and base_url= may follow a key"),
+        (&format!("{ONE}=1"), NAMES),
     ];
     let lines: Vec<_> = table.iter().map(|(said, _)| format!("{TWO} {said}")).collect();
     let (out, _) = Tool::new().ends(1, "import -", &lines.join("\n")).await;

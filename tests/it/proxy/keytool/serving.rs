@@ -12,7 +12,7 @@ use super::super::{Provider, Proxy};
 use super::{ONE, TWO, Tool};
 
 /// These options, after those that say for whom.
-fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Command {
+pub(super) fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Command {
     let upstream = format!("http://{}", provider.address);
     let base = ["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream, "--store", "sqlite:data/keys.db"];
     let mut command = command(&base.into_iter().chain(options.split_whitespace()).collect::<Vec<_>>());
@@ -20,12 +20,12 @@ fn serve(tool: &Tool, provider: &Provider, options: &str) -> tokio::process::Com
     command
 }
 
-async fn start(tool: &Tool, provider: &Provider, options: &str) -> Proxy {
+pub(super) async fn start(tool: &Tool, provider: &Provider, options: &str) -> Proxy {
     Proxy::start(serve(tool, provider, options)).await
 }
 
 /// Its log.
-async fn stop(mut proxy: Proxy) -> String {
+pub(super) async fn stop(mut proxy: Proxy) -> String {
     proxy.signal("TERM");
     assert_eq!(proxy.ended().await.code(), Some(0));
     proxy.stderr().await
@@ -181,7 +181,7 @@ async fn whoever_reads_the_log_may_hang_up() {
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks until the answer is the one that is awaited, for as long as it may take after the tool has ended.
-async fn soon(proxy: &Proxy, what: &str, mut is: impl FnMut(u16) -> bool) {
+pub(super) async fn soon(proxy: &Proxy, what: &str, mut is: impl FnMut(u16) -> bool) {
     let asked = async { while !is(get(proxy.address, "/v1/models").await.status) {} };
     tokio::time::timeout(SOON, asked).await.unwrap_or_else(|_| panic!("the proxy does not hear of {what}"));
 }
@@ -231,8 +231,26 @@ async fn what_a_file_says_about_a_key_is_kept_and_stands() {
         assert!(!log.contains("WARN"), "{log}");
     }
     let log = with(&format!("{ONE} label=blue tier=2")).await;
-    assert!(log.contains("1 given keys have another label or other traits in the store, which stand"), "{log}");
+    assert!(
+        log.contains(
+            "1 given keys have another label or other traits in the store, which stand; `proxy keys set` changes them"
+        ),
+        "{log}"
+    );
     assert_eq!(tool.key("blue").await, blue);
+}
+
+/// They are there, though not in use.
+#[tokio::test]
+async fn given_keys_beyond_what_the_pool_takes_are_told_and_left_alone() {
+    let (tool, provider) = (Tool::with(&[ONE, TWO]).await, Provider::start());
+    tool.write("keys.txt", format!("{ONE}\n{TWO}\n"));
+    let options = "--mode commune --max-keys 1 --keys-file keys.txt";
+    let log = stop(start(&tool, &provider, options).await).await;
+    assert!(log.contains("WARN") && log.contains("1 given keys are not in use: there are more in the store"), "{log}");
+    assert_eq!(tool.list().await.len(), 2);
+    let log = stop(start(&tool, &provider, &options.replace('1', "2")).await).await;
+    assert!(!log.contains("WARN"), "{log}");
 }
 
 #[tokio::test]
