@@ -12,12 +12,8 @@ use crate::store::folder::keep;
 use crate::store::{ErrorKind, StoreError};
 
 /// What each version of the schema adds to the one before it.
-const MIGRATIONS: [&str; 4] = [
-    include_str!("schema.sql"),
-    include_str!("traits.sql"),
-    include_str!("rests.sql"),
-    include_str!("inserts.sql"),
-];
+const MIGRATIONS: [&str; 4] =
+    [include_str!("schema.sql"), include_str!("traits.sql"), include_str!("rests.sql"), include_str!("inserts.sql")];
 /// "keyc", in the place where SQLite has a file say whose it is.
 const APPLICATION: i32 = 0x6B65_7963;
 /// Before it, SQLite may damage a file that several connections write to.
