@@ -15,7 +15,8 @@ const HEADING: &str = "What is let through, and changed";
 #[derive(Args)]
 pub(crate) struct Content {
     /// Refuse requests whose model does not match this pattern, such as '^gpt-4o-mini$', with 400; without ^ and $ it
-    /// matches anywhere. Judged is the JSON body of every request that has or must have one; any other body is refused
+    /// matches anywhere. Judged are the path, if it names a model, and the JSON body of every request that has or must have
+    /// one; any other body is refused
     #[arg(long, help_heading = HEADING, value_name = "REGEX", allow_hyphen_values = true)]
     allow_model: Option<String>,
     /// Refuse requests whose path, as it is sent to the provider and with the query behind it, does not match, such as
