@@ -32,8 +32,8 @@ pub(super) enum Sign {
     In(&'static str, &'static str, &'static str),
     /// The `reason` of one of Google's details.
     Reason(&'static str),
-    /// A part of the `quotaId` of one of Google's quota violations.
-    Quota(&'static str),
+    /// What the `quotaId` of one of Google's quota violations holds, all of it.
+    Quota(&'static [&'static str]),
 }
 
 impl Sign {
@@ -50,7 +50,7 @@ impl Sign {
                 error.get(outer).and_then(|outer| outer.get(inner)).is_some_and(|value| is(value, text))
             }
             Self::Reason(reason) => error.details().iter().any(|detail| same(text(detail, "reason"), reason)),
-            Self::Quota(part) => error.quota_ids().any(|id| id.contains(part)),
+            Self::Quota(parts) => error.quota_ids().any(|id| parts.iter().all(|part| id.contains(part))),
         }
     }
 }
