@@ -6,9 +6,9 @@ use super::table::{self, Hides, Row, Sign};
 use super::{Answer, Classify, Peek};
 use crate::outcome::{Outcome, Scope, Verdict};
 
-use Outcome::{Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
+use Outcome::{CallerFault, Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
 use Scope::{Group, Key, KeyModel};
-use Sign::{Begins, Code, Has, Kind, Status};
+use Sign::{AnyCode, Begins, Code, Has, Kind, Status};
 
 /// Codes: <https://platform.openai.com/docs/guides/error-codes>; spend limits:
 /// <https://developers.openai.com/api/docs/guides/spend-limits>.
@@ -57,6 +57,30 @@ const TABLE: &[Row] = &[
     (&[Begins("Your team "), Has("used all available credits")], QuotaSpent, Group),
     // Mistral: <https://docs.mistral.ai/api/>
     (&[Kind("service_tier_capacity_exceeded")], Throttled, KeyModel),
+    // Errors inside a stream, which have no status.
+    (&[Status(500), Kind("invalid_request_error")], CallerFault, Key),
+    (&[Status(500), AnyCode(FAULTS)], CallerFault, Key),
+];
+
+/// What Responses fail with by their callers' fault:
+/// <https://learn.microsoft.com/en-us/dotnet/api/azure.ai.agentserver.contracts.generated.openai.responseerrorcode>.
+const FAULTS: &[&str] = &[
+    "context_length_exceeded",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_content_policy_violation",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "invalid_prompt",
+    "unsupported_image_media_type",
 ];
 
 /// Statuses that mean what they say, whatever stands in the body.

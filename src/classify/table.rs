@@ -18,10 +18,12 @@ pub(super) type Row = (&'static [Sign], Outcome, Scope);
 /// the provider's own beginning, and `Has` stands only beside a sign of another kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sign {
-    /// The status, or the one that an error inside a 200 gives itself.
+    /// The status, or the one that an error inside a 200 gives itself; 500 if that gives none.
     Status(u16),
     /// The error's code, or a status in words.
     Code(&'static str),
+    /// One of these as the error's code.
+    AnyCode(&'static [&'static str]),
     /// The error's type.
     Kind(&'static str),
     /// How its message begins.
@@ -43,6 +45,7 @@ impl Sign {
         match self {
             Self::Status(status) => said.status == status,
             Self::Code(code) => same(error.code(), code),
+            Self::AnyCode(codes) => codes.iter().any(|code| same(error.code(), code)),
             Self::Kind(kind) => same(error.kind(), kind),
             Self::Begins(words) => same(error.message().and_then(|text| text.get(..words.len())), words),
             Self::Has(words) => error.message().is_some_and(|text| text.contains(words)),

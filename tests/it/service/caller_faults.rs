@@ -1,10 +1,14 @@
 //! I4: what is the caller's fault never touches a key, is never retried, and comes back byte for byte.
 
+use key_commune::KeyCommuneLayer;
 use key_commune::health::State;
 use key_commune::pool::{Key, KeyPool};
 use key_commune::provider::Provider;
+use tower::Layer;
 
-use crate::support::{CHAT, Stepped, Upstream, client, fetch, key, map, plain, streamed, to};
+use crate::support::{
+    CHAT, Stepped, Upstream, client, events, fetch, key, map, plain, post, streamed, timed, to,
+};
 
 fn providers() -> [Provider; 4] {
     [Provider::OPENAI, Provider::ANTHROPIC, Provider::GEMINI, Provider::OPENROUTER]
@@ -41,7 +45,7 @@ async fn i4_a_callers_mistake_comes_back_byte_for_byte_after_one_attempt() {
 #[tokio::test(start_paused = true)]
 async fn i4_redirects_and_other_oddities_pass_too() {
     for status in [204, 206, 301, 302, 304, 307, 308] {
-        let pool = crate::support::timed(2);
+        let pool = timed(2);
         let headers = [("location", "https://evil.example/")];
         let upstream = Upstream::in_turn(move |_| streamed(status, &headers, Stepped::full("")));
         let got = fetch(&client(&pool, &upstream), to(CHAT, &[], Stepped::full("{"))).await;
@@ -52,10 +56,19 @@ async fn i4_redirects_and_other_oddities_pass_too() {
 
 #[tokio::test(start_paused = true)]
 async fn i4_a_403_of_the_callers_own_is_its_own() {
-    let pool = crate::support::timed(2);
+    let pool = timed(2);
     let body = r#"{"error":{"message":"Your input was flagged","code":"content_policy"}}"#;
     let upstream = Upstream::in_turn(move |_| crate::support::answer(403, &[], body));
     let got = fetch(&client(&pool, &upstream), to(CHAT, &[], Stepped::full("{"))).await;
     assert_eq!((got.status.as_u16(), got.text().as_str(), upstream.count()), (403, body, 1));
     assert_eq!(pool.snapshot().active(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_a_callers_mistake_inside_a_stream_is_not_retried_either() {
+    const FAULT: &str = "data: {\"error\":{\"message\":\"This model's maximum context length is 8192 tokens.\",\"type\":\"invalid_request_error\",\"param\":\"messages\",\"code\":\"context_length_exceeded\"}}\n\n";
+    let upstream = Upstream::in_turn(|_| events(&[FAULT]));
+    let client = KeyCommuneLayer::new(timed(4)).retry_failures(true).layer(upstream.clone());
+    let got = fetch(&client, post("x")).await;
+    assert_eq!((got.status.as_u16(), got.text().as_str(), upstream.count()), (200, FAULT, 1));
 }
