@@ -39,6 +39,9 @@ const TABLE: &[Row] = &[
     (&[Code("billing_not_active")], QuotaSpent, Group),
     // "Rate limit reached for gpt-4o in organization org-… on tokens per min": counted for each model by itself.
     (&[Code("rate_limit_exceeded"), Begins("Rate limit reached for "), Has(" in organization ")], Throttled, KeyModel),
+    // More than a minute allows, however long one waits: <https://github.com/continuedev/continue/issues/10602>. A key
+    // of another organisation may be allowed more.
+    (&[Code("rate_limit_exceeded"), Begins("Request too large for ")], CallerFault, KeyModel),
     // As 429 it means this key's own rush, as 503 everybody's.
     (&[Status(429), Code("slow_down")], Throttled, Key),
     (&[Code("rate_limit_exceeded")], Throttled, Key),

@@ -117,8 +117,8 @@ fn verdict(outcome: Outcome, scope: Scope, hint: Option<Hint>) -> Verdict {
     let verdict = Verdict::new(outcome).scope(scope);
     match outcome {
         Outcome::Throttled | Outcome::QuotaSpent | Outcome::Overloaded | Outcome::Failed => verdict.hint(hint),
-        // A model that this key may not use was never asked, so another key may be.
-        Outcome::Forbidden if scope == Scope::KeyModel => verdict.unprocessed(),
+        // A model that this key may not use, or not for so much, was never asked, so another key may be.
+        Outcome::Forbidden | Outcome::CallerFault if scope == Scope::KeyModel => verdict.unprocessed(),
         _ => verdict,
     }
 }
@@ -148,7 +148,9 @@ mod tests {
 
     #[test]
     fn a_model_that_a_key_may_not_use_was_never_asked() {
-        assert!(!verdict(Outcome::Forbidden, Scope::KeyModel, None).processed);
-        assert!(verdict(Outcome::Forbidden, Scope::Key, None).processed);
+        for outcome in [Outcome::Forbidden, Outcome::CallerFault] {
+            assert!(!verdict(outcome, Scope::KeyModel, None).processed);
+            assert!(verdict(outcome, Scope::Key, None).processed);
+        }
     }
 }
