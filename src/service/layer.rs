@@ -106,6 +106,10 @@ impl KeyCommuneLayer {
 
     /// Spares a request header that would be removed because it may carry a credential or select an account. The header
     /// of the pool's own credential, and those that frame the message, are not spared.
+    ///
+    /// A caller's `Accept-Encoding` becomes `identity`, for a compressed answer cannot be read: a refusal is then judged by its
+    /// status alone, and nothing is known of usage. Keeping it saves bandwidth where that does not matter; with
+    /// [`scrub`](Self::scrub) it is not spared.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "setters take what they set")]
     pub fn keep(self, name: HeaderName) -> Self {
