@@ -124,7 +124,7 @@ impl KeyCommuneLayer {
     }
 
     /// Serves requests that name no origin, as a server receives them, by sending them to the pool's. Requests that name
-    /// another origin get 421. Default: off; requests for other origins pass untouched.
+    /// another origin get 421. Default: off; requests for other origins pass untouched, but in a commune they get 421 as well.
     #[must_use]
     pub fn rebase(self) -> Self {
         self.with(|settings| settings.rebase = true)
