@@ -2,7 +2,7 @@
 
 use super::super::caller::{ask, get};
 use super::super::{Provider, Proxy};
-use super::{JSON, post, serve};
+use super::{JSON, KEYS, KeysFile, post, serve, served};
 
 /// What is said to this request.
 async fn refused(proxy: &Proxy, line: &str, body: &str) -> String {
@@ -73,4 +73,27 @@ async fn members_are_left_out_and_all_else_passes_as_it_is() {
     assert_eq!(provider.only().body, r#"{"a": 1,"b":{"store":2}}"#);
     assert_eq!(get(proxy.address, "/v1/models?store=1").await.status, 200);
     assert_eq!(provider.only().line, "GET /v1/models?store=1");
+}
+
+#[tokio::test]
+async fn no_more_of_a_body_is_read_than_is_allowed() {
+    let provider = Provider::start();
+    let body = |length: usize| format!(r#"{{"model":"m"{}}}"#, " ".repeat(length - 13));
+    let strict = serve(&provider, 1, &["--allow-model", "^m$", "--max-body", "100"]).await;
+    assert_eq!(post(&strict, "/v1/chat/completions", &body(100)).await.status, 200);
+    let reason = refused(&strict, "POST /v1/chat/completions", &body(101)).await;
+    assert!(reason.contains("too long"), "{reason}");
+    let file = KeysFile::new(&[format!("{} models=m", KEYS[0]), format!("{} models=other", KEYS[1])]);
+    provider.seen();
+    for (bound, length, keys) in [("100", 100, "aaaa"), ("100", 101, "abab"), ("2000000", 1_500_000, "aaaa")] {
+        let proxy = file.serve(&provider, &["--strategy", "round-robin", "--max-body", bound]).await;
+        for _ in 0..4 {
+            assert_eq!(post(&proxy, "/v1/chat/completions", &body(length)).await.status, 200);
+        }
+        let mut used: Vec<_> = served(&provider).chars().collect();
+        let mut expected: Vec<_> = keys.chars().collect();
+        used.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(used, expected, "{length}");
+    }
 }
