@@ -15,12 +15,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod connector;
+
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -29,9 +31,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::service::{BoxError, ReplayBody};
+pub use connector::Connector;
 
 /// The client that [`client`] and [`Builder::build`] make, for request bodies of type `B`.
-pub type HyperClient<B> = Client<HttpsConnector<HttpConnector>, ReplayBody<B>>;
+pub type HyperClient<B> = Client<Connector, ReplayBody<B>>;
 
 /// A client with the default settings, for `https` only.
 ///
@@ -77,7 +80,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How long the TCP connection may take. Default: 10 s.
+    /// How long it may take to connect: name lookup, TCP and TLS together. Default: 10 s.
     pub fn connect_timeout(mut self, longest: Duration) -> Self {
         self.connect_timeout = longest;
         self
@@ -108,7 +111,8 @@ impl Builder {
     {
         let https = HttpsConnectorBuilder::new().with_tls_config(self.tls()?);
         let https = if self.plain_http { https.https_or_http() } else { https.https_only() };
-        let connector = https.enable_http1().enable_http2().wrap_connector(self.tcp());
+        let inner = https.enable_http1().enable_http2().wrap_connector(self.tcp());
+        let connector = Connector { inner, limit: self.connect_timeout };
         Ok(Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())

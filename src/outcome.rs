@@ -30,7 +30,8 @@ pub enum Outcome {
     Failed,
     /// No answer came.
     Unreachable,
-    /// The request itself is wrong.
+    /// The request itself is wrong. One that asks only for more than this key may have is
+    /// [unprocessed](Verdict::unprocessed): up to two other keys are asked, and none rests.
     CallerFault,
     /// The caller went away before the answer came.
     Aborted,

@@ -15,7 +15,8 @@ const HEADING: &str = "What is let through, and changed";
 #[derive(Args)]
 pub(crate) struct Content {
     /// Refuse requests whose model does not match this pattern, such as '^gpt-4o-mini$', with 400; without ^ and $ it
-    /// matches anywhere. Judged is the JSON body of every request that has or must have one; any other body is refused
+    /// matches anywhere. Judged are the path, if it names a model, and the JSON body of every request that has or must have
+    /// one; any other body is refused
     #[arg(long, help_heading = HEADING, value_name = "REGEX", allow_hyphen_values = true)]
     allow_model: Option<String>,
     /// Refuse requests whose path, as it is sent to the provider and with the query behind it, does not match, such as
@@ -40,6 +41,11 @@ pub(crate) struct Content {
     /// Leave this member of the JSON body out, for providers that refuse it. May be repeated
     #[arg(long, help_heading = HEADING, value_name = "FIELD", value_parser = field)]
     drop_field: Vec<String>,
+    /// How much of a body is read before its request is sent, so that it can be judged, routed, changed, and sent again with
+    /// another key. A longer one is refused if rules judge bodies; else it goes once, as it is, with any key, whatever
+    /// models= says. All requests together hold at most 64 MiB
+    #[arg(long, help_heading = HEADING, value_name = "BYTES", default_value_t = 1 << 20)]
+    pub(crate) max_body: usize,
 }
 
 impl Content {
@@ -48,7 +54,7 @@ impl Content {
         if !self.keep_field.is_empty() && !self.judges_model() {
             return Err("--keep-field spares what stands beside a judged model; give --allow-model".into());
         }
-        let mut rules = Rules::new();
+        let mut rules = Rules::new().max_body(self.max_body);
         let told = |flag: &'static str| move |error: RuleError| format!("{flag}: {error}");
         for pattern in &self.allow_path {
             rules = rules.path(pattern).map_err(told("--allow-path"))?;
@@ -73,6 +79,7 @@ impl Content {
 
     /// A layer that judges, routes and changes requests so.
     pub(crate) fn apply(&self, layer: KeyCommuneLayer, rules: Option<Rules>, finder: Finder) -> KeyCommuneLayer {
+        let layer = layer.max_replay(self.max_body);
         let layer = match rules {
             Some(rules) => layer.inspect(rules.then(finder)),
             None => layer.inspect(finder),

@@ -54,7 +54,7 @@ impl Settings {
         let rules = options.content.rules()?;
         let (pool, keeping) = stock::pool(options, mode, row).await?;
         let follows = mode == Mode::Private;
-        let routing = options.choosing.routing().previous_responses(follows);
+        let routing = options.choosing.routing().previous_responses(follows).max_body(options.content.max_body);
         let finder = options.content.finder(&pool, &routing.tokens(options.limiting.counts_tokens()));
         let mut settings = Self::new(&options.common, pool, options.max_wait, (door, tls, timeouts));
         // What nobody keeps, or limits, need not be counted.

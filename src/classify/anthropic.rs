@@ -18,6 +18,9 @@ const TABLE: &[Row] = &[
     (&[Kind("invalid_request_error"), Begins("You have reached your specified workspace API usage")], QuotaSpent, Key),
     (&[Kind("invalid_request_error"), Begins("This organization has been disabled")], Rejected, Key),
     (&[In("details", "error_code", "enforced_spend_limit_reached")], QuotaSpent, Key),
+    // A prompt too long for what the account has paid for; shorter ones pass:
+    // <https://github.com/router-for-me/CLIProxyAPI/issues/2464>.
+    (&[Kind("rate_limit_error"), Begins("Extra usage is required for long context")], CallerFault, KeyModel),
     // The limits hang on model classes; where the message names the model, the others go on.
     (&[Kind("rate_limit_error"), Has("model: ")], Throttled, KeyModel),
     (&[Kind("rate_limit_error")], Throttled, Key),

@@ -30,11 +30,14 @@ const TABLE: &[Row] = &[
     (&[Reason("API_KEY_IOS_APP_BLOCKED")], Rejected, Key),
     (&[Code("PERMISSION_DENIED"), Begins("Permission denied: Consumer "), Has("has been suspended")], Rejected, Key),
     (&[Reason("BILLING_DISABLED")], QuotaSpent, Key),
-    // Quotas belong to the project, so all of its keys share them. The day's comes first: an answer may name several.
-    (&[Code("RESOURCE_EXHAUSTED"), Quota("PerDay")], QuotaSpent, Group),
-    (&[Code("RESOURCE_EXHAUSTED"), Quota("PerModel")], Throttled, KeyModel),
-    (&[Code("RESOURCE_EXHAUSTED"), Quota("PerBaseModel")], Throttled, KeyModel),
-    (&[Code("RESOURCE_EXHAUSTED"), Quota("PerProject")], Throttled, Group),
+    // Quotas belong to the project, so all of its keys share them; those of one model leave its others. The day's comes
+    // first: an answer may name several (<https://github.com/google-gemini/gemini-cli/issues/8437>).
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerDay", "PerModel"])], QuotaSpent, KeyModel),
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerDay", "PerBaseModel"])], QuotaSpent, KeyModel),
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerDay"])], QuotaSpent, Group),
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerModel"])], Throttled, KeyModel),
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerBaseModel"])], Throttled, KeyModel),
+    (&[Code("RESOURCE_EXHAUSTED"), Quota(&["PerProject"])], Throttled, Group),
     (&[Code("RESOURCE_EXHAUSTED")], Throttled, Key),
     // UNAVAILABLE alone may mean a broken connection behind the front; these sentences say that nothing was done.
     (&[Code("UNAVAILABLE"), Has("overloaded")], Overloaded, Key),

@@ -4,6 +4,9 @@
 //! code and message first, the status last, which [`ByStatus`] knows for all of them. The rule it keeps: a caller's own
 //! mistake (400, 404, 413, 422 …) never touches a key, unless the provider itself says that the key is meant.
 //!
+//! What is compressed says nothing here, so the layer asks for plain answers, unless it is told to
+//! [keep](crate::KeyCommuneLayer::keep) the caller's `Accept-Encoding`.
+//!
 //! To judge a provider that is not here, wrap the nearest classifier:
 //!
 //! ```

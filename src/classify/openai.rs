@@ -6,9 +6,9 @@ use super::table::{self, Hides, Row, Sign};
 use super::{Answer, Classify, Peek};
 use crate::outcome::{Outcome, Scope, Verdict};
 
-use Outcome::{Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
+use Outcome::{CallerFault, Forbidden, Overloaded, QuotaSpent, Rejected, Throttled};
 use Scope::{Group, Key, KeyModel};
-use Sign::{Begins, Code, Has, Kind, Status};
+use Sign::{AnyCode, Begins, Code, Has, Kind, Status};
 
 /// Codes: <https://platform.openai.com/docs/guides/error-codes>; spend limits:
 /// <https://developers.openai.com/api/docs/guides/spend-limits>.
@@ -39,6 +39,9 @@ const TABLE: &[Row] = &[
     (&[Code("billing_not_active")], QuotaSpent, Group),
     // "Rate limit reached for gpt-4o in organization org-… on tokens per min": counted for each model by itself.
     (&[Code("rate_limit_exceeded"), Begins("Rate limit reached for "), Has(" in organization ")], Throttled, KeyModel),
+    // More than a minute allows, however long one waits: <https://github.com/continuedev/continue/issues/10602>. A key
+    // of another organisation may be allowed more.
+    (&[Code("rate_limit_exceeded"), Begins("Request too large for ")], CallerFault, KeyModel),
     // As 429 it means this key's own rush, as 503 everybody's.
     (&[Status(429), Code("slow_down")], Throttled, Key),
     (&[Code("rate_limit_exceeded")], Throttled, Key),
@@ -57,6 +60,30 @@ const TABLE: &[Row] = &[
     (&[Begins("Your team "), Has("used all available credits")], QuotaSpent, Group),
     // Mistral: <https://docs.mistral.ai/api/>
     (&[Kind("service_tier_capacity_exceeded")], Throttled, KeyModel),
+    // Errors inside a stream, which have no status.
+    (&[Status(500), Kind("invalid_request_error")], CallerFault, Key),
+    (&[Status(500), AnyCode(FAULTS)], CallerFault, Key),
+];
+
+/// What Responses fail with by their callers' fault:
+/// <https://learn.microsoft.com/en-us/dotnet/api/azure.ai.agentserver.contracts.generated.openai.responseerrorcode>.
+const FAULTS: &[&str] = &[
+    "context_length_exceeded",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_content_policy_violation",
+    "image_file_not_found",
+    "image_file_too_large",
+    "image_parse_error",
+    "image_too_large",
+    "image_too_small",
+    "invalid_base64_image",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_image_mode",
+    "invalid_image_url",
+    "invalid_prompt",
+    "unsupported_image_media_type",
 ];
 
 /// Statuses that mean what they say, whatever stands in the body.

@@ -18,10 +18,12 @@ pub(super) type Row = (&'static [Sign], Outcome, Scope);
 /// the provider's own beginning, and `Has` stands only beside a sign of another kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sign {
-    /// The status, or the one that an error inside a 200 gives itself.
+    /// The status, or the one that an error inside a 200 gives itself; 500 if that gives none.
     Status(u16),
     /// The error's code, or a status in words.
     Code(&'static str),
+    /// One of these as the error's code.
+    AnyCode(&'static [&'static str]),
     /// The error's type.
     Kind(&'static str),
     /// How its message begins.
@@ -32,8 +34,8 @@ pub(super) enum Sign {
     In(&'static str, &'static str, &'static str),
     /// The `reason` of one of Google's details.
     Reason(&'static str),
-    /// A part of the `quotaId` of one of Google's quota violations.
-    Quota(&'static str),
+    /// What the `quotaId` of one of Google's quota violations holds, all of it.
+    Quota(&'static [&'static str]),
 }
 
 impl Sign {
@@ -43,6 +45,7 @@ impl Sign {
         match self {
             Self::Status(status) => said.status == status,
             Self::Code(code) => same(error.code(), code),
+            Self::AnyCode(codes) => codes.iter().any(|code| same(error.code(), code)),
             Self::Kind(kind) => same(error.kind(), kind),
             Self::Begins(words) => same(error.message().and_then(|text| text.get(..words.len())), words),
             Self::Has(words) => error.message().is_some_and(|text| text.contains(words)),
@@ -50,7 +53,7 @@ impl Sign {
                 error.get(outer).and_then(|outer| outer.get(inner)).is_some_and(|value| is(value, text))
             }
             Self::Reason(reason) => error.details().iter().any(|detail| same(text(detail, "reason"), reason)),
-            Self::Quota(part) => error.quota_ids().any(|id| id.contains(part)),
+            Self::Quota(parts) => error.quota_ids().any(|id| parts.iter().all(|part| id.contains(part))),
         }
     }
 }
@@ -114,8 +117,8 @@ fn verdict(outcome: Outcome, scope: Scope, hint: Option<Hint>) -> Verdict {
     let verdict = Verdict::new(outcome).scope(scope);
     match outcome {
         Outcome::Throttled | Outcome::QuotaSpent | Outcome::Overloaded | Outcome::Failed => verdict.hint(hint),
-        // A model that this key may not use was never asked, so another key may be.
-        Outcome::Forbidden if scope == Scope::KeyModel => verdict.unprocessed(),
+        // A model that this key may not use, or not for so much, was never asked, so another key may be.
+        Outcome::Forbidden | Outcome::CallerFault if scope == Scope::KeyModel => verdict.unprocessed(),
         _ => verdict,
     }
 }
@@ -145,7 +148,9 @@ mod tests {
 
     #[test]
     fn a_model_that_a_key_may_not_use_was_never_asked() {
-        assert!(!verdict(Outcome::Forbidden, Scope::KeyModel, None).processed);
-        assert!(verdict(Outcome::Forbidden, Scope::Key, None).processed);
+        for outcome in [Outcome::Forbidden, Outcome::CallerFault] {
+            assert!(!verdict(outcome, Scope::KeyModel, None).processed);
+            assert!(verdict(outcome, Scope::Key, None).processed);
+        }
     }
 }

@@ -49,14 +49,17 @@ fn ends_with(text: &str, end: &str) -> bool {
     text.get(start..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
 }
 
-/// The model of `…/deployments/{model}/…`, or of `…/models/{model}:method` at the end.
-pub(super) fn model_in_path(path: &str) -> Option<Cow<'_, str>> {
-    let model = deployment(path).or_else(|| object_of_method(path)).filter(|model| !model.is_empty())?;
-    percent_decode_str(model).decode_utf8().ok()
+/// The model of `…/deployments/{model}/…` or, as it was once, `…/engines/{model}/…`, or of `…/models/{model}:method` at the
+/// end. Azure does not mind the case of a path.
+pub(crate) fn model_in_path(path: &str) -> Option<Cow<'_, str>> {
+    let model = below(path, "deployments").or_else(|| below(path, "engines")).or_else(|| object_of_method(path));
+    percent_decode_str(model.filter(|model| !model.is_empty())?).decode_utf8().ok()
 }
 
-fn deployment(path: &str) -> Option<&str> {
-    path.split_once("/deployments/")?.1.split_once('/').map(|(name, _)| name)
+fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+    let mut segments = path.split('/').skip_while(|segment| !segment.eq_ignore_ascii_case(folder)).skip(1);
+    let name = segments.next()?;
+    segments.next().map(|_| name)
 }
 
 fn object_of_method(path: &str) -> Option<&str> {

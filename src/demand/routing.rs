@@ -15,7 +15,7 @@ use super::{Demand, Inspect, Inspection};
 ///
 /// | | in this order |
 /// |---|---|
-/// | model | the path, `…/deployments/{model}/…` or `…/models/{model}:method`; `model` in the body; `?model=` |
+/// | model | the path, `…/deployments/{model}/…`, `…/engines/{model}/…` or `…/models/{model}:method`; `model` in the body; `?model=` |
 /// | session | the [sources](Self::sessions), in their order |
 /// | preceding response | the path, `…/responses/{id}` and below; `previous_response_id` in the body |
 ///

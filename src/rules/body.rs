@@ -4,7 +4,8 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderName, Method};
 
-use super::rule::{Reason, Rule};
+use super::rule::{Kind, Reason, Rule};
+use super::{elsewhere, query};
 use crate::demand::Demand;
 use crate::demand::json::{Found, Look};
 
@@ -41,8 +42,9 @@ impl BodyRules {
         }
         check_headers(head)?;
         let look = Look::new(body, &self.paths()).map_err(|error| error.to_string())?;
-        self.rules.iter().try_for_each(|rule| self.judge_rule(rule, &look))?;
-        Ok(demand(&look))
+        let named = elsewhere::in_path(head.uri.path());
+        self.rules.iter().try_for_each(|rule| self.judge_rule(rule, &look, head, &named))?;
+        Ok(self.demand(&look, &named))
     }
 
     /// A body that has not been read whole may hold anything.
@@ -59,10 +61,18 @@ impl BodyRules {
         judged.chain(beside).collect()
     }
 
-    fn judge_rule(&self, rule: &Rule, look: &Look<'_>) -> Result<(), Reason> {
+    fn judge_rule(&self, rule: &Rule, look: &Look<'_>, head: &Parts, named: &Found<'_>) -> Result<(), Reason> {
         let found = look.at(&rule.name);
-        rule.judge(found)?;
-        if *rule.name == *MODEL { self.judge_model(rule, found, look) } else { Ok(()) }
+        if *rule.name != *MODEL {
+            return rule.judge(found);
+        }
+        rule.judge_if_named(Kind::Path, named)?;
+        rule.judge_if_named(Kind::Query, &query::find(head.uri.query().unwrap_or_default(), MODEL))?;
+        // Where the path names the model, the body need not.
+        if *named == Found::Missing || *found != Found::Missing {
+            rule.judge(found)?;
+        }
+        self.judge_model(rule, found, look)
     }
 
     /// What a rule on `model` means for the rest of the body.
@@ -84,16 +94,16 @@ impl BodyRules {
         self.rules.iter().any(|rule| *rule.name == *MODEL)
     }
 
+    /// A rule on the model tells what is asked for, too.
+    fn demand(&self, look: &Look<'_>, named: &Found<'_>) -> Demand {
+        match (named, look.at(MODEL)) {
+            (Found::Text(model), _) | (_, Found::Text(model)) if self.judges_model() => Demand::default().model(model),
+            _ => Demand::default(),
+        }
+    }
+
     fn is_kept(&self, name: &str) -> bool {
         self.kept.iter().any(|kept| **kept == *name)
-    }
-}
-
-/// A rule on the model tells what is asked for, too.
-fn demand(look: &Look<'_>) -> Demand {
-    match look.at(MODEL) {
-        Found::Text(model) => Demand::default().model(model),
-        _ => Demand::default(),
     }
 }
 

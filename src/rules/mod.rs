@@ -6,6 +6,7 @@
 //! inside a request may spend is not theirs to judge.
 
 mod body;
+mod elsewhere;
 mod error;
 mod query;
 mod rule;
@@ -76,7 +77,9 @@ impl Rules {
     ///
     /// A rule on `model` holds for each entry of `models` as well, the fallbacks that `OpenRouter` takes; and other
     /// members that may choose a model (`fallbacks`, `plugins`, `preset`, `route` …) are refused unless
-    /// [kept](Self::keep).
+    /// [kept](Self::keep). It holds for a model in the query, and for one in the path, which providers take instead of that in the
+    /// body: Azure's `…/deployments/{model}/…`, the older `…/engines/{model}/…`, Gemini's `…/models/{model}:method`. The
+    /// body need not name one then. Where another path chooses the model, a rule on the [path](Self::path) judges it.
     ///
     /// # Errors
     /// When the pattern is none, or too large.

@@ -56,6 +56,11 @@ impl Rule {
         }
     }
 
+    /// Judges what another part of the request names, if it does.
+    pub(super) fn judge_if_named(&self, kind: Kind, found: &Found<'_>) -> Result<(), Reason> {
+        if *found == Found::Missing { Ok(()) } else { Self { kind, ..self.clone() }.judge(found) }
+    }
+
     /// Judges a value, under the name that it has in the request. Where a pattern ends, the value must end too, so
     /// there is one line of it and nothing invisible.
     pub(super) fn judge_text(&self, name: &str, value: &str) -> Result<(), Reason> {

@@ -143,7 +143,7 @@ where
             (_, Some(Fault::Key)) if pool.may_fail_over(&self.tried) => return Plan::Rotate,
             (Outcome::Overloaded, _) => true,
             (Outcome::Failed, _) => settings.retry_failures,
-            (Outcome::Unreachable, _) => !verdict.processed,
+            (Outcome::Unreachable | Outcome::CallerFault, _) => !verdict.processed,
             _ => false,
         };
         if repeatable && self.repeats < MOST_REPEATS && pool.may_repeat(&self.demand, &self.tried, now) {

@@ -106,6 +106,10 @@ impl KeyCommuneLayer {
 
     /// Spares a request header that would be removed because it may carry a credential or select an account. The header
     /// of the pool's own credential, and those that frame the message, are not spared.
+    ///
+    /// A caller's `Accept-Encoding` becomes `identity`, for a compressed answer cannot be read: a refusal is then judged by its
+    /// status alone, and nothing is known of usage. Keeping it saves bandwidth where that does not matter; with
+    /// [`scrub`](Self::scrub) it is not spared.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "setters take what they set")]
     pub fn keep(self, name: HeaderName) -> Self {
@@ -120,7 +124,7 @@ impl KeyCommuneLayer {
     }
 
     /// Serves requests that name no origin, as a server receives them, by sending them to the pool's. Requests that name
-    /// another origin get 421. Default: off; requests for other origins pass untouched.
+    /// another origin get 421. Default: off; requests for other origins pass untouched, but in a commune they get 421 as well.
     #[must_use]
     pub fn rebase(self) -> Self {
         self.with(|settings| settings.rebase = true)

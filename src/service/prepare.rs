@@ -17,17 +17,18 @@ use crate::origin::check_path;
 pub(super) enum Route {
     /// To the pool's origin, with a key; in a commune, on somebody's behalf. And when that was found out.
     Serve(Option<Party>, Timestamp),
-    /// To another origin, untouched.
+    /// To another origin, untouched: only for the application itself, never for the strangers of a commune.
     Pass,
 }
 
 /// Routes a request; one that is to be served is made fit for a key.
 pub(super) fn prepare(settings: &Settings, head: &mut Parts) -> Result<Route, Refusal> {
+    let is_commune = settings.pool.is_commune();
     if !is_ours(settings, head)? {
-        return Ok(Route::Pass);
+        return if is_commune { Err(Refusal::WrongOrigin) } else { Ok(Route::Pass) };
     }
     let now = settings.pool.now();
-    let party = settings.pool.is_commune().then(|| Party::read(settings, head, now)).transpose()?;
+    let party = is_commune.then(|| Party::read(settings, head, now)).transpose()?;
     strip(settings, head);
     Ok(Route::Serve(party, now))
 }

@@ -42,7 +42,8 @@ fn expect(dialect: Dialect, status: u16, stream: bool, meaning: (Outcome, Scope)
     let (kind, sent) = if stream { (STREAM, unescaped.as_str()) } else { (JSON, body) };
     let verdict = judge(&*dialect.classifier(), status, &headers(kind), sent.as_bytes());
     assert_eq!((verdict.outcome, verdict.scope), meaning, "{dialect:?} {status} {body}");
-    let refused = matches!(meaning, (Rejected | Throttled | QuotaSpent | Overloaded, _) | (Forbidden, KeyModel));
+    let refused =
+        matches!(meaning, (Rejected | Throttled | QuotaSpent | Overloaded, _) | (Forbidden | CallerFault, KeyModel));
     assert_eq!(verdict.processed, !refused, "I9: {dialect:?} {status} {body}");
 }
 

@@ -265,6 +265,47 @@ fn attack_60_no_second_model_slips_through() {
     assert!(post(&rules.keep("plugins"), r#"{"model":"x:free","plugins":[{"id":"web"}]}"#).is_ok());
 }
 
+/// Where the path names the model, the provider does not look at the body's.
+#[test]
+fn attack_60_no_second_model_slips_through_the_path() {
+    const MINI: &str = r#"{"model":"gpt-4o-mini"}"#;
+    let rules = body("model", "^gpt-4o-mini$");
+    let ask = |target: &str, body: &str| {
+        let request = Request::post(format!("https://api.example{target}")).header("content-type", "application/json");
+        judge(&rules, request.body(body.as_bytes()).unwrap())
+    };
+    for path in [
+        "/openai/deployments/gpt-4o-mini/chat/completions?api-version=1",
+        "/openai/Deployments/gpt%2D4o%2Dmini/embeddings",
+        "/v1/engines/gpt-4o-mini/completions",
+        "/v1beta/models/gpt-4o-mini:generateContent",
+    ] {
+        for body in [MINI, r#"{"messages":[]}"#] {
+            assert_eq!(ask(path, body), Ok(Demand::default().model("gpt-4o-mini")), "{path} {body}");
+        }
+        refused(ask(path, r#"{"model":"gpt-4"}"#), r#"body-json parameter "model" with value "gpt-4" does not match"#);
+        refused(ask(path, r#"{"models":["gpt-4"]}"#), r#""models" with value"#);
+    }
+    for (path, says) in [
+        ("/openai/deployments/gpt-4-32k/chat/completions", r#"path parameter "model" with value "gpt-4-32k" does not"#),
+        ("/openai/DEPLOYMENTS/gpt-4-32k/chat/completions", "does not match"),
+        ("/openai/%64eployments/gpt-4-32k/chat/completions", r#"path parameter "model" can be read in two ways"#),
+        ("/openai/%64eployments/gpt-4/x/deployments/gpt-4o-mini/chat", "two ways"),
+        ("/v1/engines/davinci/completions", "does not match"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent", "does not match"),
+        ("/v1beta/models/gemini-2.5-pro%3AgenerateContent", "two ways"),
+        ("/v1beta/models/gemini-2.5-pro:generateContent/", "two ways"),
+        ("/v1/listen?model=dear", r#"query parameter "model" with value "dear" does not match"#),
+        ("/v1/listen?Model=gpt-4o-mini", r#"query parameter "model" can be read in two ways"#),
+    ] {
+        refused(ask(path, MINI), says);
+    }
+    refused(ask("/v1/listen?model=gpt-4o-mini", "{}"), "Missing required");
+    let request = Request::post("/openai/deployments/gpt-4/chat").header("content-type", "application/json");
+    let other = judge(&body("user", "^u"), request.body(br#"{"user":"u"}"#.as_slice()).unwrap());
+    assert_eq!(other, Ok(Demand::default()), "nobody judges models");
+}
+
 /// What a body may be declared as that is no JSON to all readers.
 const NOT_JSON: [&str; 11] = [
     "",

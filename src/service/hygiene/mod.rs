@@ -68,6 +68,8 @@ pub(crate) fn request(head: &mut Parts, rules: &Rules<'_>) {
     slot::remove(&mut head.uri, |name| is_listed(name) && !rules.keep.has_parameter(name));
     if rules.scrub {
         make_searchable(&mut head.headers);
+    } else if !rules.keep.has_header(&ACCEPT_ENCODING) {
+        make_readable(&mut head.headers);
     }
 }
 
@@ -97,6 +99,14 @@ pub(crate) fn trailers(trailers: &mut HeaderMap) {
 /// Removes what a request's headers say of its body, but for how to read it.
 pub(crate) fn undigested(headers: &mut HeaderMap) {
     remove_where(headers, |name| names::is_digest(name.as_str()));
+}
+
+/// Asks for an answer whose words can be read. Who asks for no coding gets none; and an inner client may add a wish of its own
+/// then, and decodes what comes.
+fn make_readable(headers: &mut HeaderMap) {
+    if headers.contains_key(ACCEPT_ENCODING) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
 }
 
 /// Asks for an answer in which the key can be found, should it be there.

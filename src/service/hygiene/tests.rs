@@ -132,7 +132,7 @@ fn i2_no_credential_goes_beside_ours() {
 fn i2_what_a_provider_needs_goes_on() {
     let kept = [
         ("accept", "text/event-stream"),
-        ("accept-encoding", "gzip"),
+        ("accept-encoding", "identity"),
         ("anthropic-beta", "tools"),
         ("anthropic-version", "2023-06-01"),
         ("content-encoding", "gzip"),
@@ -299,6 +299,24 @@ fn i18_a_searched_answer_is_asked_for_whole_and_plain() {
     clean(&mut parts, true);
     assert_eq!(names(&parts.headers), ["accept-encoding"]);
     assert_eq!(parts.headers.get_all("accept-encoding").iter().collect::<Vec<_>>(), ["identity"]);
+}
+
+#[test]
+fn an_answer_that_is_to_be_read_is_asked_for_plain() {
+    let asked = |sent: &[(&str, &str)], keep: &Keep| {
+        let mut parts = head("https://api.example/", sent);
+        request(&mut parts, &Rules { keep, query: QUERY, scrub: false });
+        parts
+            .headers
+            .get_all("accept-encoding")
+            .iter()
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let codings = [("accept-encoding", "br"), ("accept-encoding", "gzip;q=0.5, *")];
+    assert_eq!(asked(&codings, &Keep::default()), ["identity"]);
+    assert_eq!(asked(&codings, &keep(["Accept-Encoding"])), ["br", "gzip;q=0.5, *"]);
+    assert_eq!(asked(&[("range", "bytes=0-")], &Keep::default()), [""; 0]);
 }
 
 /// Attack 15.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
@@ -18,6 +19,7 @@ use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::server::TlsStream;
 use tower::Layer;
 
+use super::server::soon;
 use super::{call, get, text, whole_text};
 use crate::support::{key, keys};
 
@@ -89,6 +91,16 @@ async fn it_trusts_nobody_else() {
     let error = call(layer(port).layer(hyper_client::client().unwrap()), request(port)).await.unwrap_err();
     assert!(whole_text(&error).contains("UnknownIssuer") && !whole_text(&error).contains(&key(0)), "{error:?}");
     assert!(hyper_client::never_sent(&error), "behind a box too");
+}
+
+#[tokio::test]
+async fn it_gives_up_on_a_server_that_only_listens() {
+    // The connection is there; TLS never begins.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let client = hyper_client::builder().connect_timeout(Duration::from_millis(50)).build().unwrap();
+    let error = soon(call(layer(port).layer(client), request(port))).await.unwrap_err();
+    assert!(hyper_client::never_sent(&error), "{error:?}");
 }
 
 #[tokio::test]

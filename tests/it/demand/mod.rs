@@ -62,6 +62,8 @@ fn the_path_names_the_model_first_then_the_body_then_the_query() {
         ("/v1beta/models/a:b:c", "a:b"),
         ("/openai/deployments/my-gpt/chat/completions?api-version=1", "my-gpt"),
         ("/openai/deployments/my%20gpt/embeddings", "my gpt"),
+        ("/openai/Deployments/my-gpt/embeddings", "my-gpt"),
+        ("/v1/engines/davinci/completions", "davinci"),
         // A path that names none.
         ("/v1/models/gpt-4o", "in-body"),
         ("/v1/models/gpt-4o:x/permissions", "in-body"),

@@ -2,13 +2,16 @@
 
 use std::pin::pin;
 
-use key_commune::demand::Demand;
+use key_commune::KeyCommuneLayer;
+use key_commune::demand::{Demand, Routing};
 use key_commune::health::State;
 use key_commune::outcome::{Outcome, Scope, Verdict};
-use key_commune::pool::Tried;
+use key_commune::pool::{KeyPool, Tried};
+use key_commune::provider::Provider;
+use tower::Layer;
 
 use super::{accept, asking, builder, in_secs, number, pool, served_by, settle, settle_with, states, take, throttle};
-use crate::support::{plain, secs, tokio_clock};
+use crate::support::{Stepped, Upstream, answer, fetch, keys, ok, plain, secs, to, tokio_clock};
 
 #[test]
 fn a_limit_for_one_model_rests_the_key_for_that_model_alone() {
@@ -28,6 +31,24 @@ fn a_limit_for_one_model_rests_the_key_for_that_model_alone() {
     assert!(!take(&pool, "o3").unwrap().is_probe());
     accept(&pool, probe);
     assert_eq!(served_by(&pool, "gpt-4o"), [0]);
+}
+
+/// Gemini's free tier has a quota of each model for the day.
+#[tokio::test(start_paused = true)]
+async fn a_model_whose_day_is_over_leaves_the_others() {
+    const SPENT: &str = r#"{"error":{"code":429,"message":"You exceeded your current quota.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[{"quotaId":"GenerateRequestsPerDayPerProjectPerModel-FreeTier","quotaDimensions":{"model":"gemini-3.1-pro"}}]}]}}"#;
+    let pool =
+        KeyPool::builder(Provider::GEMINI).keys(keys(2)).penalties(plain()).clock(tokio_clock()).build().unwrap();
+    let upstream =
+        Upstream::answering(|seen| if seen.uri.path().contains("pro") { answer(429, &[], SPENT) } else { ok() });
+    let client = KeyCommuneLayer::new(pool).inspect(Routing::new()).layer(upstream.clone());
+    let ask = |model: &str| {
+        let uri = format!("https://generativelanguage.googleapis.com/v1beta/models/{model}:generateContent");
+        fetch(&client, to(&uri, &[], Stepped::full("{}")))
+    };
+    assert_eq!((ask("gemini-3.1-pro").await.status.as_u16(), upstream.count()), (429, 2));
+    assert_eq!((ask("gemini-3.1-pro").await.status.as_u16(), upstream.count()), (429, 2), "both keys rest for it");
+    assert_eq!(ask("gemini-2.5-flash").await.status.as_u16(), 200);
 }
 
 #[test]

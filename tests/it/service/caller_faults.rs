@@ -1,10 +1,16 @@
 //! I4: what is the caller's fault never touches a key, is never retried, and comes back byte for byte.
 
+use key_commune::KeyCommuneLayer;
+use key_commune::demand::Routing;
 use key_commune::health::State;
 use key_commune::pool::{Key, KeyPool};
 use key_commune::provider::Provider;
+use tower::Layer;
 
-use crate::support::{CHAT, Stepped, Upstream, client, fetch, key, map, plain, streamed, to};
+use crate::support::{
+    CHAT, Stepped, Upstream, answer, client, events, fetch, key, keys, map, ok, plain, post, streamed, timed, to,
+    tokio_clock,
+};
 
 fn providers() -> [Provider; 4] {
     [Provider::OPENAI, Provider::ANTHROPIC, Provider::GEMINI, Provider::OPENROUTER]
@@ -41,7 +47,7 @@ async fn i4_a_callers_mistake_comes_back_byte_for_byte_after_one_attempt() {
 #[tokio::test(start_paused = true)]
 async fn i4_redirects_and_other_oddities_pass_too() {
     for status in [204, 206, 301, 302, 304, 307, 308] {
-        let pool = crate::support::timed(2);
+        let pool = timed(2);
         let headers = [("location", "https://evil.example/")];
         let upstream = Upstream::in_turn(move |_| streamed(status, &headers, Stepped::full("")));
         let got = fetch(&client(&pool, &upstream), to(CHAT, &[], Stepped::full("{"))).await;
@@ -52,10 +58,69 @@ async fn i4_redirects_and_other_oddities_pass_too() {
 
 #[tokio::test(start_paused = true)]
 async fn i4_a_403_of_the_callers_own_is_its_own() {
-    let pool = crate::support::timed(2);
+    let pool = timed(2);
     let body = r#"{"error":{"message":"Your input was flagged","code":"content_policy"}}"#;
-    let upstream = Upstream::in_turn(move |_| crate::support::answer(403, &[], body));
+    let upstream = Upstream::in_turn(move |_| answer(403, &[], body));
     let got = fetch(&client(&pool, &upstream), to(CHAT, &[], Stepped::full("{"))).await;
     assert_eq!((got.status.as_u16(), got.text().as_str(), upstream.count()), (403, body, 1));
     assert_eq!(pool.snapshot().active(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn i4_a_callers_mistake_inside_a_stream_is_not_retried_either() {
+    const FAULT: &str = "data: {\"error\":{\"message\":\"This model's maximum context length is 8192 tokens.\",\"type\":\"invalid_request_error\",\"param\":\"messages\",\"code\":\"context_length_exceeded\"}}\n\n";
+    let upstream = Upstream::in_turn(|_| events(&[FAULT]));
+    let client = KeyCommuneLayer::new(timed(4)).retry_failures(true).layer(upstream.clone());
+    let got = fetch(&client, post("x")).await;
+    assert_eq!((got.status.as_u16(), got.text().as_str(), upstream.count()), (200, FAULT, 1));
+}
+
+const LARGE: &str = r#"{"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 30601. The input or output tokens must be reduced in order to run successfully.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}"#;
+const LONG: &str = r#"{"type":"error","error":{"type":"rate_limit_error","message":"Extra usage is required for long context requests."},"request_id":"req_1"}"#;
+
+fn pool_of(provider: &Provider, count: usize) -> KeyPool {
+    KeyPool::builder(provider.clone()).keys(keys(count)).penalties(plain()).clock(tokio_clock()).build().unwrap()
+}
+
+/// However long one waits, and whatever others ask for.
+#[tokio::test(start_paused = true)]
+async fn i4_a_request_that_is_too_large_costs_no_key_anything() {
+    for (provider, uri, text) in
+        [(Provider::OPENAI, CHAT, LARGE), (Provider::ANTHROPIC, "https://api.anthropic.com/v1/messages", LONG)]
+    {
+        for count in [1, 2, 5] {
+            let pool = pool_of(&provider, count);
+            let large = |body: &[u8]| body.len() > 50;
+            let upstream =
+                Upstream::answering(
+                    move |seen| {
+                        if large(&seen.body) { answer(429, &[("retry-after", "9")], text) } else { ok() }
+                    },
+                );
+            let client = KeyCommuneLayer::new(pool.clone()).inspect(Routing::new()).layer(upstream.clone());
+            let ask = |body: String| fetch(&client, to(uri, &[], Stepped::full(body)));
+            let got = ask(format!(r#"{{"model":"m","x":"{}"}}"#, "a".repeat(60))).await;
+            assert_eq!((got.told(), got.text().as_str()), ((429, Some("9")), text), "its own words");
+            assert_eq!(upstream.count(), count.min(3), "I23");
+            for member in pool.snapshot().members {
+                assert_eq!((member.state, member.throttles, member.rests.len()), (State::Active, 0, 0));
+            }
+            for model in ["m", "n"] {
+                let before = upstream.count();
+                let got = ask(format!(r#"{{"model":"{model}"}}"#)).await;
+                assert_eq!((got.status.as_u16(), upstream.count()), (200, before + 1), "{count} {model}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_for_one_key_is_served_by_another() {
+    let pool = pool_of(&Provider::OPENAI, 2);
+    let upstream = Upstream::answering(|seen| if seen.key() == key(0) { answer(429, &[], LARGE) } else { ok() });
+    let client = client(&pool, &upstream);
+    for _ in 0..10 {
+        assert_eq!(fetch(&client, post("x")).await.status.as_u16(), 200);
+    }
+    assert!(upstream.uses(&key(0)) > 0 && pool.snapshot().active() == 2);
 }

@@ -1,7 +1,7 @@
 //! I1: a key leaves only for the origin that it is bound to.
 
 use http::Uri;
-use key_commune::pool::{Key, KeyPool};
+use key_commune::pool::{Commune, Key, KeyPool};
 use key_commune::provider::Provider;
 use key_commune::{KeyCommuneLayer, Origin, Refusal};
 use tower::Layer;
@@ -63,6 +63,19 @@ async fn i1_a_layer_that_rebases_serves_its_own_origin_only() {
         assert_eq!((got.status.as_u16(), got.refusal), (421, Some(Refusal::WrongOrigin)), "{uri}");
     }
     assert_eq!(upstream.count(), before);
+}
+
+/// Its callers are strangers: they are not to reach what the machine can reach.
+#[tokio::test(start_paused = true)]
+async fn i1_a_commune_passes_nothing_on_to_other_origins() {
+    let pool = KeyPool::builder(Provider::OPENROUTER).commune(Commune::default()).build().unwrap();
+    let upstream = Upstream::in_turn(|_| ok());
+    for uri in ["http://169.254.169.254/latest/meta-data", "https://evil.example/api/v1", "https://openrouter.ai/admin"]
+    {
+        let got = fetch(&client(&pool, &upstream), to(uri, &[], Stepped::full(""))).await;
+        assert_eq!((got.status.as_u16(), got.refusal), (421, Some(Refusal::WrongOrigin)), "{uri}");
+    }
+    assert_eq!(upstream.count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,14 @@
 //! I9: a 200 is no success before its first event, and reading that event changes no byte.
 
+use key_commune::KeyCommuneLayer;
 use key_commune::health::State;
 use key_commune::pool::{Key, KeyPool};
 use key_commune::provider::Provider;
+use tower::Layer;
 
 use crate::support::{
-    CHAT, Step, Stepped, Upstream, answer, assert_idle, client, events, fetch, key, ok, plain, post, read, secs, send,
-    streamed, timed, to, tokio_clock,
+    CHAT, Step, Stepped, Upstream, answer, assert_idle, client, events, fetch, key, keys, ok, plain, post, read, secs,
+    send, streamed, timed, to, tokio_clock,
 };
 
 const SSE: [(&str, &str); 1] = [("content-type", "text/event-stream")];
@@ -151,4 +153,36 @@ async fn i10_what_is_no_event_stream_is_not_waited_for() {
     let response = send(&client(&timed(2), &upstream), to(CHAT, &[], Stepped::full(""))).await.unwrap();
     assert_eq!(started.elapsed(), secs(0));
     assert_eq!(read(response).await.text(), "{}");
+}
+
+/// A wrong key is a 400 at Gemini's, which only its body tells from the caller's own.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_understood_whatever_the_caller_can_decode() {
+    const BAD: &str = r#"{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}"#;
+    let json = ("content-type", "application/json");
+    let pool =
+        || KeyPool::builder(Provider::GEMINI).keys(keys(2)).penalties(plain()).clock(tokio_clock()).build().unwrap();
+    let upstream = Upstream::answering(move |seen| {
+        let gzip = seen.headers.get("accept-encoding").is_some_and(|value| value.to_str().unwrap().contains("gzip"));
+        match (seen.headers["x-goog-api-key"] == *key(0), gzip) {
+            (false, _) => ok(),
+            (true, false) => answer(400, &[json], BAD),
+            (true, true) => answer(400, &[json, ("content-encoding", "gzip")], "\u{1f}\u{8}not to be read"),
+        }
+    });
+    for encoding in ["identity", "gzip, deflate, br"] {
+        let layer = KeyCommuneLayer::new(pool());
+        let uri = "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent";
+        let ask = || to(uri, &[json, ("accept-encoding", encoding)], Stepped::full("{}"));
+        let plain = layer.layer(upstream.clone());
+        let kept = layer.keep(http::header::ACCEPT_ENCODING).layer(upstream.clone());
+        let mut mistaken = 0;
+        for _ in 0..20 {
+            mistaken += usize::from(fetch(&kept, ask()).await.status != 200);
+        }
+        assert_eq!(mistaken > 0, encoding != "identity", "who keeps it has it so");
+        for _ in 0..20 {
+            assert_eq!(fetch(&plain, ask()).await.status.as_u16(), 200, "{encoding}");
+        }
+    }
 }

@@ -112,3 +112,26 @@ async fn a_strategy_beside_the_preset_key_cycle_is_told_what_it_needs() {
         assert!(["aaa", "bbb", "ccc", "ddd"].contains(&&*served(&provider)), "{session}");
     }
 }
+
+#[tokio::test]
+async fn no_more_of_a_body_is_read_than_is_allowed() {
+    let provider = Provider::start();
+    let body = |length: usize| format!(r#"{{"model":"m"{}}}"#, " ".repeat(length - 13));
+    let strict = serve(&provider, 1, &["--allow-model", "^m$", "--max-body", "100"]).await;
+    assert_eq!(post(&strict, "/v1/chat/completions", &body(100)).await.status, 200);
+    let reason = refused(&strict, "POST /v1/chat/completions", &body(101)).await;
+    assert!(reason.contains("too long"), "{reason}");
+    let file = KeysFile::new(&[format!("{} models=m", KEYS[0]), format!("{} models=other", KEYS[1])]);
+    provider.seen();
+    for (bound, length, keys) in [("100", 100, "aaaa"), ("100", 101, "abab"), ("2000000", 1_500_000, "aaaa")] {
+        let proxy = file.serve(&provider, &["--strategy", "round-robin", "--max-body", bound]).await;
+        for _ in 0..4 {
+            assert_eq!(post(&proxy, "/v1/chat/completions", &body(length)).await.status, 200);
+        }
+        let mut used: Vec<_> = served(&provider).chars().collect();
+        let mut expected: Vec<_> = keys.chars().collect();
+        used.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(used, expected, "{length}");
+    }
+}
