@@ -124,10 +124,9 @@ fn begun<B: Body>(first: Frame<Bytes>, body: B, limits: &Limits) -> (ReplayBody<
 
 fn begun_tee<B>(first: Frame<Bytes>, body: B, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
     let mut kept = Kept::new(limits);
-    if !kept.keep(&first) {
+    if !kept.store(&first) {
         return (ReplayBody::pass_after(first, body), Replay(Source::Never));
     }
-    kept.rewind();
     tee(first.is_data().then_some(body), kept)
 }
 

@@ -290,6 +290,49 @@ fn i10_small_chunks_do_not_pin_the_buffers_they_came_in() {
     assert_eq!(rest(&mut replay.again().unwrap()).bytes(), vec![9; 10_000]);
 }
 
+fn read_ahead(replay: &Replay<Script>) -> Poll<Option<Bytes>> {
+    replay.poll_ahead(&mut Context::from_waker(Waker::noop()), CAP)
+}
+
+/// Whether they come at once or one by one: were each of them a chunk of its own, this would never end.
+#[test]
+fn i10_small_chunks_that_are_read_ahead_are_kept_together() {
+    let byte = |number: usize| Step::Data(Bytes::copy_from_slice(&[number as u8]));
+    for pauses in [false, true] {
+        let pause = || pauses.then_some(Step::Pending);
+        let steps = (0..CAP).flat_map(|number| [pause(), Some(byte(number))]).flatten();
+        let (limits, shared) = usual();
+        let (mut body, replay) = split(Script::new(steps), &limits);
+        let mut whole = read_ahead(&replay);
+        while whole.is_pending() {
+            assert!(shared.used() <= CAP);
+            whole = read_ahead(&replay);
+        }
+        let content: Vec<u8> = (0..CAP).map(|number| number as u8).collect();
+        assert!(matches!(whole, Poll::Ready(Some(bytes)) if bytes == content));
+        assert_eq!((shared.used(), body.size_hint().exact()), (CAP, Some(CAP as u64)));
+        assert!(rest(&mut body).chunks == [content.clone()]);
+        assert!(rest(&mut replay.again().unwrap()).chunks == [content]);
+    }
+}
+
+/// Somebody who gives up reading ahead has lost nothing.
+#[test]
+fn what_has_been_read_ahead_is_sent_whenever_that_ends() {
+    let small = |text: &'static str| Step::Data(Bytes::from_static(text.as_bytes()));
+    let large = || Step::Data(Bytes::from(vec![b'x'; 20_000]));
+    let steps = || [small("a"), Step::Pending, small("b"), large(), Step::Pending, small("c"), small("d")];
+    let expected = rest(&mut Script::new(steps())).bytes();
+    for polls in 0..5 {
+        let (mut body, replay) = split(Script::new(steps()).telling_end(), &usual().0);
+        let read = (0..polls).filter(|_| read_ahead(&replay).is_ready()).count();
+        assert_eq!(read, usize::max(polls, 2) - 2);
+        assert_eq!(replay.whole().is_some(), read > 0);
+        assert_eq!(rest(&mut body).bytes(), expected);
+        assert_eq!(rest(&mut replay.again().unwrap()).bytes(), expected);
+    }
+}
+
 #[test]
 fn large_chunks_are_kept_by_refcount() {
     let (large, small) = (Bytes::from(vec![1; 16 << 10]), Bytes::from_static(b"xyz"));
