@@ -15,7 +15,7 @@ use super::layer::Settings;
 use super::party::Party;
 use super::peeking::Peeking;
 use super::refusal::Refusal;
-use super::replay::{Replay, ReplayBody, split};
+use super::replay::{Ahead, Replay, ReplayBody, split};
 use super::{BoxError, Deadline};
 use crate::clock::Timestamp;
 use crate::demand::{Demand, Inspect, Inspection};
@@ -123,7 +123,11 @@ where
 
     /// Finds out what the request asks for, once as much of its body is there as that takes, and looks for a key.
     pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
-        let body = ready!(self.replay.poll_ahead(cx, self.looked));
+        let body = match ready!(self.replay.poll_ahead(cx, self.looked)) {
+            Ahead::Whole(body) => Some(body),
+            Ahead::Beyond => None,
+            Ahead::NoRoom => return Poll::Ready(Next::Done(Refusal::NoRoom.response(settings.pool.provider()))),
+        };
         let found = self.head.as_ref().map_or_else(nothing, |head| {
             ask(settings, self.is_said, |inspect| match &body {
                 Some(body) => inspect.inspect(head, Some(body)),
@@ -256,6 +260,7 @@ where
         let changed = self.rewritten(settings, &mut head, lease);
         settings.pool.slot().put(&mut head, lease.value());
         let body = self.body.take()?;
+        self.replay.begin();
         Some(Request::from_parts(head, changed.unwrap_or(body)))
     }
 

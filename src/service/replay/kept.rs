@@ -33,6 +33,7 @@ pub(super) struct Kept {
     read: usize,
     cap: usize,
     room: Reservation,
+    short: bool,
 }
 
 impl Kept {
@@ -47,6 +48,7 @@ impl Kept {
             read: 0,
             cap: limits.per_request(),
             room: limits.reservation(),
+            short: false,
         }
     }
 
@@ -58,7 +60,7 @@ impl Kept {
         stored
     }
 
-    /// Keeps a frame that is read ahead: the present attempt has it, and all before it, still to read.
+    /// Keeps a frame that is read ahead, all of it or nothing: the present attempt has it, and all before it, still to read.
     pub(super) fn store(&mut self, frame: &Frame<Bytes>) -> bool {
         let size = size_of_frame(frame);
         if size > self.cap.saturating_sub(self.bytes) {
@@ -69,7 +71,7 @@ impl Kept {
             (Some(data), _) => self.share(data),
             (None, trailers) => self.hold(size, trailers),
         };
-        self.bytes += frame.data_ref().map_or(0, Bytes::len);
+        self.bytes += frame.data_ref().filter(|_| stored).map_or(0, Bytes::len);
         stored
     }
 
@@ -103,6 +105,11 @@ impl Kept {
         self.bytes - self.read
     }
 
+    /// Whether a frame was lost because the process keeps as much as it may.
+    pub(super) fn is_short(&self) -> bool {
+        self.short
+    }
+
     /// All data that is kept, in one piece, as long as none of it has been read: copied once if it came in several.
     pub(super) fn all(&mut self) -> Option<Bytes> {
         if self.read > 0 {
@@ -116,28 +123,34 @@ impl Kept {
     }
 
     fn share(&mut self, data: &Bytes) -> bool {
-        self.close_block();
-        self.chunks.push(data.clone());
-        self.room.grow(data.len())
+        let granted = self.grow(data.len());
+        if granted {
+            self.close_block();
+            self.chunks.push(data.clone());
+        }
+        granted
     }
 
     fn copy(&mut self, data: &[u8]) -> bool {
         let free = self.block.capacity() - self.block.len();
         let (here, beyond) = data.split_at(free.min(data.len()));
+        let next = self.size_of_block(self.bytes + here.len(), beyond.len());
+        if next > 0 && !self.grow(next) {
+            return false;
+        }
         self.block.extend_from_slice(here);
-        beyond.is_empty() || self.copy_to_new_block(beyond, self.bytes + here.len())
+        if next > 0 {
+            self.close_block();
+            self.block = BytesMut::with_capacity(next);
+            self.block.extend_from_slice(beyond);
+        }
+        true
     }
 
-    /// Never makes a block larger than what may still come, so blocks never cost more than the request's bound.
-    fn copy_to_new_block(&mut self, data: &[u8], so_far: usize) -> bool {
-        let size = so_far.clamp(FIRST_BLOCK, LAST_BLOCK).min(self.cap - so_far).max(data.len());
-        let granted = self.room.grow(size);
-        if granted {
-            self.close_block();
-            self.block = BytesMut::with_capacity(size);
-            self.block.extend_from_slice(data);
-        }
-        granted
+    /// How large the next block is, to begin with so much data. Never larger than what may still come, so blocks never
+    /// cost more than the request's bound.
+    fn size_of_block(&self, so_far: usize, data: usize) -> usize {
+        if data == 0 { 0 } else { so_far.clamp(FIRST_BLOCK, LAST_BLOCK).min(self.cap - so_far).max(data) }
     }
 
     /// Makes what the block holds a chunk; what is free of it stays in use.
@@ -147,10 +160,17 @@ impl Kept {
         }
     }
 
+    fn grow(&mut self, bytes: usize) -> bool {
+        let granted = self.room.grow(bytes);
+        self.short |= !granted;
+        granted
+    }
+
     fn hold(&mut self, size: usize, trailers: Option<&HeaderMap>) -> bool {
-        self.trailers = trailers.cloned();
+        let granted = self.grow(size);
+        self.trailers = trailers.filter(|_| granted).cloned();
         self.trailers_due = self.trailers.is_some();
-        self.room.grow(size)
+        granted
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::kept::Kept;
+use super::split::Ahead;
 use crate::service::BoxError;
 use crate::service::frames::{clean, in_bytes, longer};
 
@@ -37,8 +38,8 @@ impl<B> Scrap<B> {
 }
 
 impl<B> State<B> {
-    pub(super) fn new(stream: Option<B>, kept: Kept) -> Self {
-        Self { stream, kept: Some(kept), ahead: None, generation: 0, reader: None }
+    pub(super) fn new(stream: Option<B>, kept: Kept, ahead: Option<FrameResult>) -> Self {
+        Self { stream, kept: Some(kept), ahead, generation: 0, reader: None }
     }
 
     /// Which attempt may read.
@@ -109,9 +110,9 @@ where
         Poll::Ready(item)
     }
 
-    /// Reads on before anything is sent, until the end or until more than `bound` bytes have been read: all of the data,
-    /// if that is the end. Nothing that is read is lost, whether or not it can be kept.
-    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>> {
+    /// Reads on before anything is sent, until the end or until more than `bound` bytes have been read. Nothing that is
+    /// read is lost, whether or not it can be kept.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<Ahead> {
         while let (Some(stream), Some(kept), None) = (&mut self.stream, &mut self.kept, &self.ahead) {
             if kept.unread() > bound {
                 break;
@@ -123,7 +124,18 @@ where
             }
             self.ahead = item.filter(|item| !item.as_ref().is_ok_and(|frame| kept.store(frame)));
         }
-        Poll::Ready(if self.unread() <= bound { self.whole() } else { None })
+        Poll::Ready(self.came_to(bound))
+    }
+
+    fn came_to(&mut self, bound: usize) -> Ahead {
+        if self.size_hint().lower() > bound as u64 {
+            return Ahead::Beyond;
+        }
+        match self.whole() {
+            Some(bytes) => Ahead::Whole(bytes),
+            None if self.kept.as_ref().is_some_and(Kept::is_short) => Ahead::NoRoom,
+            None => Ahead::Beyond,
+        }
     }
 
     /// Keeps what is about to be sent, or gives up what is kept if that leaves a gap.
