@@ -154,7 +154,20 @@ pub fn never_sent(error: &dyn Any) -> bool {
 }
 
 /// An answer of the layer as reqwest's own type.
-pub fn response<B>(answer: http::Response<B>) -> Response
+pub fn response<B>(mut answer: http::Response<B>) -> Response
+where
+    B: Body + Send + Sync + 'static,
+    B::Data: Into<Bytes>,
+    B::Error: Into<BoxError>,
+{
+    if let Some(url) = url_of(&answer) {
+        set_url(&mut answer, url);
+    }
+    from_http(answer)
+}
+
+/// The same, with the URL that has been [set](set_url).
+pub(crate) fn from_http<B>(answer: http::Response<B>) -> Response
 where
     B: Body + Send + Sync + 'static,
     B::Data: Into<Bytes>,
@@ -185,6 +198,11 @@ pub(crate) fn into_http(answer: Response) -> http::Response<ReqwestBody> {
     answer.extensions_mut().insert(landed);
     set_url(&mut answer, url);
     answer
+}
+
+/// The place that an answer came from. Where answers are scrubbed, reqwest's own note of it is gone.
+pub(crate) fn url_of<B>(answer: &http::Response<B>) -> Option<Url> {
+    answer.extensions().get::<Landed>().and_then(|landed| landed.0.to_string().parse().ok())
 }
 
 /// Sets the URL that the answer has when it becomes reqwest's again.

@@ -33,8 +33,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::demand::Demand;
-use crate::reqwest::{Conceal, bare, into_http, into_request, response, set_url};
-use crate::service::{BoxError, Deadline, KeyCommuneLayer, Landed, ReplayBody, ResponseBody, Served};
+use crate::reqwest::{Conceal, bare, from_http, into_http, into_request, set_url, url_of};
+use crate::service::{BoxError, Deadline, KeyCommuneLayer, ReplayBody, ResponseBody, Served};
 
 #[async_trait::async_trait]
 impl Middleware for KeyCommuneLayer {
@@ -45,7 +45,7 @@ impl Middleware for KeyCommuneLayer {
         share::<Deadline>(extensions, request.extensions_mut());
         let mut service = self.layer(Rest { next, extensions: extensions.clone() });
         poll_fn(|cx| Service::<http::Request<ReqwestBody>>::poll_ready(&mut service, cx)).await?;
-        Ok(response(annotated(service.call(request).await?, asked)))
+        Ok(from_http(annotated(service.call(request).await?, asked)))
     }
 }
 
@@ -113,9 +113,7 @@ fn annotated(
     }
     let mut place = asked.clone();
     bare(&mut place);
-    let landed = answer.extensions().get::<Landed>();
-    if landed.is_none_or(|landed| landed.0 == place.as_str()) {
-        set_url(&mut answer, asked);
-    }
+    let landed = url_of(&answer).filter(|landed| *landed != place);
+    set_url(&mut answer, landed.unwrap_or(asked));
     answer
 }

@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::Either;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::service::Service;
 use key_commune::service::{ResponseBody, ResponseFuture};
 use key_commune::subnet::{Proxies, Subnet};
@@ -149,8 +150,9 @@ impl Shared {
     fn pass_on(&self, answer: Result<Response<ResponseBody<Incoming>>, Failure>) -> Response<Body> {
         match answer {
             Ok(mut answer) => {
-                // A version is that of one connection: the caller's, which hyper knows.
+                // Version and reason phrase are those of one connection: hyper knows those of the caller's.
                 *answer.version_mut() = Version::default();
+                answer.extensions_mut().remove::<ReasonPhrase>();
                 answer.map(|body| Either::Left(Idle::new(body, self.idle)))
             }
             Err(failure) => {

@@ -1,6 +1,6 @@
 //! What may reach the caller of an answer that was got with a key of the pool.
 
-use http::{HeaderMap, Response, StatusCode, header, response};
+use http::{Extensions, HeaderMap, Response, StatusCode, header, response};
 use http_body::Body;
 
 use super::Landed;
@@ -73,7 +73,16 @@ pub(super) fn clean(
         return Err(Refusal::Encoded);
     }
     scrubber.headers(&mut head.headers);
+    keep_known(&mut head.extensions);
     Ok(())
+}
+
+/// What clients put beside an answer may hold what the provider has said, unmasked: hyper the reason phrase, which its
+/// server would send on.
+fn keep_known(extensions: &mut Extensions) {
+    let landed = extensions.remove::<Landed>();
+    extensions.clear();
+    landed.and_then(|landed| extensions.insert(landed));
 }
 
 /// What reads the usage out of a good answer.

@@ -73,6 +73,11 @@ impl<R: Body + Unpin> ResponseBody<R> {
         Self { lease, served: Some(served), ..Self::new(Source::Inner { body }) }
     }
 
+    /// The same, without the lease: a head that failed is final (I8), and the next attempt may need the room.
+    pub(super) fn released(self) -> Self {
+        Self { lease: None, ..self }
+    }
+
     /// The same, telling the pool of errors among its events.
     pub(super) fn watched(self, watch: Option<Watch>) -> Self {
         Self { watch, ..self }

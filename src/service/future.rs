@@ -112,7 +112,7 @@ where
     pub(super) fn new(inner: &mut S, settings: &Arc<Settings>, request: Request<B>) -> Self {
         let (mut head, body) = request.into_parts();
         let way = match prepare(settings, &mut head) {
-            Err(refusal) => Way::Done { answer: Some(refusal.response(settings.pool.provider())) },
+            Err(refusal) => own(inner, refusal.response(settings.pool.provider())),
             Ok(Route::Pass) => {
                 let future = inner.call(Request::from_parts(head, ReplayBody::pass(body)));
                 Way::Pass { future }
@@ -132,16 +132,28 @@ where
     R: Body + Unpin,
 {
     if let Next::Done(answer) = next {
-        return Way::Done { answer: Some(answer) };
+        return own(inner, answer);
     }
-    let spare = job.can_repeat(settings).then(|| inner.clone());
+    // Asked once: a key may come at any time, and who keeps a head for another attempt needs a client for it.
+    let repeats = job.can_repeat(settings);
+    let spare = repeats.then(|| inner.clone());
     if matches!(next, Next::Ready)
-        && let Some(request) = job.outgoing(settings)
+        && let Some(request) = job.outgoing(settings, repeats)
     {
         let future = inner.call(request);
         return Way::Serve { job, inner: Inner::new(spare), stage: Stage::Call { future } };
     }
     Way::Serve { job, inner: Inner::new(Some(unready(inner))), stage: next.into() }
+}
+
+/// An answer of our own, for which nobody is called.
+fn own<S, B, R>(inner: &mut S, answer: Response<ResponseBody<R>>) -> Way<S, B, R>
+where
+    S: Service<Request<ReplayBody<B>>> + Clone,
+    R: Body,
+{
+    unready(inner);
+    Way::Done { answer: Some(answer) }
 }
 
 /// Gives up the readiness of a service: what it has reserved goes back, and a fresh clone takes its place.
@@ -201,7 +213,8 @@ where
             StageProj::Ready => {
                 let (Some(service), true) = (inner.spare.as_mut(), job.is_armed()) else { return Poll::Pending };
                 ready!(service.poll_ready(cx))?;
-                if let Some(request) = job.outgoing(settings) {
+                let repeats = job.can_repeat(settings);
+                if let Some(request) = job.outgoing(settings, repeats) {
                     inner.failure = None;
                     let future = service.call(request);
                     stage.set(Stage::Call { future });

@@ -15,7 +15,7 @@ use super::layer::Settings;
 use super::party::Party;
 use super::peeking::Peeking;
 use super::refusal::Refusal;
-use super::replay::{Replay, ReplayBody, split};
+use super::replay::{Ahead, Replay, ReplayBody, split};
 use super::{BoxError, Deadline};
 use crate::clock::Timestamp;
 use crate::demand::{Demand, Inspect, Inspection};
@@ -40,7 +40,8 @@ pub(super) struct Job<B, R: Body> {
     pub(super) party: Option<Party>,
     /// Whether its answer may be a response that others follow, and somebody wants to know.
     pub(super) may_be_followed: bool,
-    deadline: Timestamp,
+    /// Until when it may wait for a key, once it has looked for one: what its body takes to come is not waiting.
+    deadline: Option<Timestamp>,
     pub(super) waited: Duration,
     pub(super) repeats: u32,
     /// How many keys may not use its model.
@@ -52,7 +53,7 @@ pub(super) struct Job<B, R: Body> {
     /// The body of the next attempt.
     body: Option<ReplayBody<B>>,
     pub(super) replay: Replay<B>,
-    /// The answer to give if no key comes free, and whether it speaks of a rest.
+    /// The answer to give if no key comes free, its own given back, and whether it speaks of a rest.
     pub(super) last: Option<(Response<ResponseBody<R>>, bool)>,
 }
 
@@ -86,7 +87,7 @@ where
             Inspection::NeedsBody(bound) => Some(bound.min(settings.limits.per_request())),
             _ => None,
         };
-        let mut job = Self::new(settings, (head, body), party, (said, looked), now);
+        let mut job = Self::new(settings, (head, body), party, (said, looked));
         let next = if looked.is_some() { Next::Inspect } else { job.inspected(settings, found, now) };
         (job, next)
     }
@@ -96,10 +97,7 @@ where
         (head, body): (Parts, B),
         party: Option<Party>,
         (said, looked): (Option<Demand>, Option<usize>),
-        now: Timestamp,
     ) -> Self {
-        let patience = head.extensions.get::<Deadline>().map_or(settings.max_wait, |deadline| deadline.0);
-        let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
         // Nobody sends it again and nobody looks into it: then it only passes through.
         let passes = !has_choice(settings, party.as_ref()) && looked.is_none() && settings.rewrites.is_empty();
         let (body, replay) = if passes { Replay::never(body) } else { split(body, &settings.limits) };
@@ -111,7 +109,7 @@ where
             lease: None,
             party,
             may_be_followed: settings.follow_responses && follow::may_be_followed(&head),
-            deadline,
+            deadline: None,
             waited: Duration::ZERO,
             repeats: 0,
             forbidden: 0,
@@ -125,7 +123,11 @@ where
 
     /// Finds out what the request asks for, once as much of its body is there as that takes, and looks for a key.
     pub(super) fn poll_inspect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
-        let body = ready!(self.replay.poll_ahead(cx, self.looked));
+        let body = match ready!(self.replay.poll_ahead(cx, self.looked)) {
+            Ahead::Whole(body) => Some(body),
+            Ahead::Beyond => None,
+            Ahead::NoRoom => return Poll::Ready(Next::Done(Refusal::NoRoom.response(settings.pool.provider()))),
+        };
         let found = self.head.as_ref().map_or_else(nothing, |head| {
             ask(settings, self.is_said, |inspect| match &body {
                 Some(body) => inspect.inspect(head, Some(body)),
@@ -155,18 +157,25 @@ where
         if self.party.as_ref().is_some_and(|party| !self.may_share(settings, party)) {
             return self.seek_own(settings, now);
         }
+        let deadline = self.deadline(settings, now);
         match settings.pool.checkout(&self.demand, &mut self.tried, now) {
             Ok(lease) => self.hold(settings, lease, now),
-            Err(exhausted)
-                if self.party.is_none() && !exhausted.unserved && exhausted.is_worth_waiting(self.deadline) =>
-            {
-                Next::Wait(settings.pool.wait(&self.demand, &self.tried, self.deadline), now)
+            Err(exhausted) if self.party.is_none() && !exhausted.unserved && exhausted.is_worth_waiting(deadline) => {
+                Next::Wait(settings.pool.wait(&self.demand, &self.tried, deadline), now)
             }
             Err(exhausted) if exhausted.unserved && self.party.is_none() => {
                 Next::Done(self.refuse_model(settings, now))
             }
             Err(_) => self.seek_own(settings, now),
         }
+    }
+
+    /// Counted from when it first looks for a key.
+    fn deadline(&mut self, settings: &Settings, now: Timestamp) -> Timestamp {
+        let said = self.head.as_ref().and_then(|head| head.extensions.get::<Deadline>());
+        let patience = said.map_or(settings.max_wait, |deadline| deadline.0);
+        let deadline = if patience.is_zero() { Timestamp::ZERO } else { now + patience };
+        *self.deadline.get_or_insert(deadline)
     }
 
     /// No key serves the model: what the provider has said about that, or what we say.
@@ -236,10 +245,10 @@ where
 
     /// The request of the next attempt, with the key in it. The answer before it is let go: there is a key and a body.
     ///
-    /// What is kept for a repeat is the copy, which has no room for another header; the key goes where one was taken out.
-    pub(super) fn outgoing(&mut self, settings: &Settings) -> Option<Request<ReplayBody<B>>> {
+    /// What is kept if there may be a repeat is the copy, which has no room for another header; the key goes where one was taken out.
+    pub(super) fn outgoing(&mut self, settings: &Settings, repeats: bool) -> Option<Request<ReplayBody<B>>> {
         self.last = None;
-        let kept = if self.can_repeat(settings) { self.head.clone() } else { None };
+        let kept = if repeats { self.head.clone() } else { None };
         let mut head = std::mem::replace(&mut self.head, kept)?;
         if let Some(target) = self.target.take() {
             head.uri = target;
@@ -251,6 +260,7 @@ where
         let changed = self.rewritten(settings, &mut head, lease);
         settings.pool.slot().put(&mut head, lease.value());
         let body = self.body.take()?;
+        self.replay.begin();
         Some(Request::from_parts(head, changed.unwrap_or(body)))
     }
 
@@ -278,4 +288,37 @@ fn ask(settings: &Settings, is_said: bool, question: impl FnOnce(&dyn Inspect) -
 
 fn nothing() -> Inspection {
     Inspection::Demand(Demand::default())
+}
+
+#[cfg(all(test, not(key_commune_loom)))]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use tower::Layer;
+
+    use super::*;
+    use crate::pool::{Key, KeyPool};
+    use crate::provider::Provider;
+    use crate::rewrite::Attempt;
+    use crate::service::KeyCommuneLayer;
+
+    /// It would keep its head for an attempt that there is no client for, and wait for ever.
+    #[test]
+    fn a_key_that_comes_while_the_last_attempt_sets_out_comes_too_late() {
+        let pool = KeyPool::new(Provider::OPENAI, ["sk-one-0123456789"]).unwrap();
+        let layer = KeyCommuneLayer::new(pool.clone()).rewrite(|_: &Parts, _: &[u8], _: &Attempt<'_>| None);
+        let settings = layer.layer(()).settings;
+        let request = Request::post("https://api.openai.com/v1/chat/completions").body(Full::<Bytes>::from("x"));
+        let (mut job, _) = Job::begin(&settings, request.unwrap().into_parts(), None, pool.now());
+        let repeats = job.can_repeat(&settings);
+        pool.add(Key::new("sk-two-0123456789").unwrap()).unwrap();
+        assert!(!repeats && job.can_repeat(&settings));
+        assert!(job.outgoing(&settings, repeats).is_some());
+        let refused = Response::builder().status(401).body(Full::<Bytes>::default()).unwrap();
+        let next = match job.answered(&settings, refused) {
+            Next::Peek(peeking) => job.peeked(&settings, peeking),
+            next => next,
+        };
+        assert!(matches!(next, Next::Done(_)));
+    }
 }

@@ -100,7 +100,8 @@ where
             return Next::Done(self.commit(settings, (head, body), &verdict, now));
         }
         let rests = answer::speaks_of_rest(&verdict);
-        self.last = self.keep(settings, (head, body), &verdict).map(|answer| (answer, rests));
+        self.last =
+            self.keep(settings, (head, body), &verdict).map(|answer| (answer.map(ResponseBody::released), rests));
         match plan {
             Plan::Repeat(pause) => Next::Pause(pause),
             _ => self.seek(settings, now),

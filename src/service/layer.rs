@@ -176,10 +176,20 @@ impl KeyCommuneLayer {
     }
 
     /// How much of request bodies is kept so that they can be sent again: at most this many bytes per request. A longer
-    /// body is sent once. Default: 1 MiB, of at most 64 MiB in the process.
+    /// body is sent once. Default: 1 MiB.
     #[must_use]
     pub fn max_replay(self, bytes: usize) -> Self {
         self.with(|settings| settings.limits = settings.limits.clone().with_per_request(bytes))
+    }
+
+    /// How much of request bodies this layer keeps at a time. A body that comes when there is no room is sent once; one
+    /// that still has to come, and to be read before a key is chosen, is refused with 503 and [`Refusal::NoRoom`].
+    /// Default: 64 MiB, for all layers together that do not set it.
+    ///
+    /// [`Refusal::NoRoom`]: super::Refusal::NoRoom
+    #[must_use]
+    pub fn max_replay_memory(self, bytes: usize) -> Self {
+        self.with(|settings| settings.limits = settings.limits.clone().with_shared(bytes))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

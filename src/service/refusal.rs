@@ -46,6 +46,9 @@ pub enum Refusal {
     /// 503: the keys that this request could try were refused; others may serve the next one.
     #[error("the provider refused the API keys that were tried for this request")]
     Refused,
+    /// 503: the request's body has to be read before a key is chosen, and too many others are.
+    #[error("too many request bodies are under way; try again")]
+    NoRoom,
     /// 401: callers of a commune must present a key of their own.
     #[error("the request carries no API key; present your own")]
     NoCredential,
@@ -105,7 +108,7 @@ impl Refusal {
             Self::NoCredential => StatusCode::UNAUTHORIZED,
             Self::Upgrade => StatusCode::NOT_IMPLEMENTED,
             Self::TooOften { .. } | Self::Exhausted { retry_after: Some(_) } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Exhausted { retry_after: None } | Self::Refused => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Exhausted { retry_after: None } | Self::Refused | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Redirected | Self::Encoded => StatusCode::BAD_GATEWAY,
         }
     }
@@ -122,6 +125,7 @@ impl Refusal {
             Self::Upgrade => "upgrade_not_supported",
             Self::Exhausted { .. } => "no_key_available",
             Self::Refused => "keys_refused",
+            Self::NoRoom => "too_many_bodies",
             Self::ForwardedHost => "wrong_forwarded_host",
             Self::NoCredential => "no_api_key",
             Self::Credential(_) | Self::KeyTooShort | Self::KeyTooLong => "invalid_api_key",
@@ -135,7 +139,7 @@ impl Refusal {
         match self {
             Self::Exhausted { retry_after } => *retry_after,
             Self::TooOften { retry_after } => Some(*retry_after),
-            Self::Refused => Some(Duration::ZERO),
+            Self::Refused | Self::NoRoom => Some(Duration::ZERO),
             _ => None,
         }
     }

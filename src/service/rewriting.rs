@@ -10,7 +10,8 @@ use super::BoxError;
 use super::hygiene;
 use super::job::{Job, Next};
 use super::layer::Settings;
-use super::replay::ReplayBody;
+use super::refusal::Refusal;
+use super::replay::{Ahead, ReplayBody};
 use crate::guard::guarded;
 use crate::pool::Lease;
 use crate::rewrite::{Attempt, Rewrite};
@@ -24,13 +25,15 @@ where
     /// Whether a rewrite wants to see the body, which may still come as a whole.
     pub(super) fn must_collect(&self, settings: &Settings) -> bool {
         let applies = |head: &Parts| settings.rewrites.iter().any(|rewrite| applies(&**rewrite, head));
-        self.head.as_ref().is_some_and(applies) && self.replay.possible() && self.replay.whole().is_none()
+        self.head.as_ref().is_some_and(applies) && self.replay.whole().is_none()
     }
 
     /// Looks for a key once the body is there, as far as it is kept: none is held meanwhile.
     pub(super) fn poll_collect(&mut self, settings: &Settings, cx: &mut Context<'_>) -> Poll<Next<R>> {
-        ready!(self.replay.poll_ahead(cx, settings.limits.per_request()));
-        Poll::Ready(self.seek(settings, settings.pool.now()))
+        Poll::Ready(match ready!(self.replay.poll_ahead(cx, settings.limits.per_request())) {
+            Ahead::NoRoom => Next::Done(Refusal::NoRoom.response(settings.pool.provider())),
+            Ahead::Whole(_) | Ahead::Beyond => self.seek(settings, settings.pool.now()),
+        })
     }
 
     /// The body to send instead of the one that came, and a head that fits it. The key must not be in there yet (I3).

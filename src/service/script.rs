@@ -24,7 +24,7 @@ pub(crate) enum Step {
 #[error("broken")]
 pub(crate) struct Broken;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
     pub(crate) over: bool,

@@ -27,6 +27,11 @@ impl Limits {
         Self { per_request: bytes, ..self }
     }
 
+    /// The same, with a part of the process's memory that is nobody else's.
+    pub(crate) fn with_shared(self, bytes: usize) -> Self {
+        Self { shared: Arc::new(SharedBudget::new(bytes)), ..self }
+    }
+
     pub(crate) fn per_request(&self) -> usize {
         self.per_request
     }

@@ -22,15 +22,18 @@ const LAST_BLOCK: usize = 16 << 10;
 
 pub(super) struct Kept {
     chunks: Vec<Bytes>,
-    /// The last small chunks. Everything in here has been sent in the present attempt.
+    /// The last small chunks. The present attempt has read all of them, or none.
     block: BytesMut,
     trailers: Option<HeaderMap>,
     /// How many of `chunks` the present attempt has read.
     next: usize,
     trailers_due: bool,
+    /// How many bytes of data are kept, and how many of them the present attempt has read.
     bytes: usize,
+    read: usize,
     cap: usize,
     room: Reservation,
+    short: bool,
 }
 
 impl Kept {
@@ -42,14 +45,23 @@ impl Kept {
             next: 0,
             trailers_due: false,
             bytes: 0,
+            read: 0,
             cap: limits.per_request(),
             room: limits.reservation(),
+            short: false,
         }
     }
 
     /// Keeps a frame that the present attempt sends right now. False if there is no room for it: then what is
     /// kept has a gap and must be thrown away.
     pub(super) fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
+        let stored = self.store(frame);
+        (self.next, self.read, self.trailers_due) = (self.chunks.len(), self.bytes, false);
+        stored
+    }
+
+    /// Keeps a frame that is read ahead, all of it or nothing: the present attempt has it, and all before it, still to read.
+    pub(super) fn store(&mut self, frame: &Frame<Bytes>) -> bool {
         let size = size_of_frame(frame);
         if size > self.cap.saturating_sub(self.bytes) {
             return false;
@@ -59,15 +71,18 @@ impl Kept {
             (Some(data), _) => self.share(data),
             (None, trailers) => self.hold(size, trailers),
         };
-        self.bytes += size;
-        self.next = self.chunks.len();
+        self.bytes += frame.data_ref().filter(|_| stored).map_or(0, Bytes::len);
         stored
     }
 
     /// The next frame that is kept and that the present attempt has not read.
     pub(super) fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.next == self.chunks.len() && self.read < self.bytes {
+            self.close_block();
+        }
         if let Some(chunk) = self.chunks.get(self.next) {
             self.next += 1;
+            self.read += chunk.len();
             return Some(Frame::data(chunk.clone()));
         }
         let due = std::mem::take(&mut self.trailers_due);
@@ -76,53 +91,66 @@ impl Kept {
 
     /// Starts another attempt at the first byte.
     pub(super) fn rewind(&mut self) {
-        self.close_block();
-        self.next = 0;
+        (self.next, self.read) = (0, 0);
         self.trailers_due = self.trailers.is_some();
     }
 
     /// Whether the present attempt has read everything that is kept.
     pub(super) fn is_spent(&self) -> bool {
-        self.next == self.chunks.len() && !self.trailers_due
+        self.read == self.bytes && !self.trailers_due
     }
 
     /// How many kept bytes of data the present attempt has still to read.
     pub(super) fn unread(&self) -> usize {
-        self.chunks.iter().skip(self.next).map(Bytes::len).sum()
+        self.bytes - self.read
     }
 
-    /// All data that is kept, in one piece: copied only if it came in several.
-    pub(super) fn all(&self) -> Bytes {
-        match &self.chunks[..] {
-            [] => Bytes::new(),
-            [whole] => whole.clone(),
-            pieces => pieces.concat().into(),
+    /// Whether a frame was lost because the process keeps as much as it may.
+    pub(super) fn is_short(&self) -> bool {
+        self.short
+    }
+
+    /// All data that is kept, in one piece, as long as none of it has been read: copied once if it came in several.
+    pub(super) fn all(&mut self) -> Option<Bytes> {
+        if self.read > 0 {
+            return None;
         }
+        self.close_block();
+        if self.chunks.len() > 1 {
+            self.chunks = vec![self.chunks.concat().into()];
+        }
+        Some(self.chunks.first().cloned().unwrap_or_default())
     }
 
     fn share(&mut self, data: &Bytes) -> bool {
-        self.close_block();
-        self.chunks.push(data.clone());
-        self.room.grow(data.len())
+        let granted = self.grow(data.len());
+        if granted {
+            self.close_block();
+            self.chunks.push(data.clone());
+        }
+        granted
     }
 
     fn copy(&mut self, data: &[u8]) -> bool {
         let free = self.block.capacity() - self.block.len();
         let (here, beyond) = data.split_at(free.min(data.len()));
+        let next = self.size_of_block(self.bytes + here.len(), beyond.len());
+        if next > 0 && !self.grow(next) {
+            return false;
+        }
         self.block.extend_from_slice(here);
-        beyond.is_empty() || self.copy_to_new_block(beyond, self.bytes + here.len())
+        if next > 0 {
+            self.close_block();
+            self.block = BytesMut::with_capacity(next);
+            self.block.extend_from_slice(beyond);
+        }
+        true
     }
 
-    /// Never makes a block larger than what may still come, so blocks never cost more than the request's bound.
-    fn copy_to_new_block(&mut self, data: &[u8], so_far: usize) -> bool {
-        let size = so_far.clamp(FIRST_BLOCK, LAST_BLOCK).min(self.cap - so_far).max(data.len());
-        let granted = self.room.grow(size);
-        if granted {
-            self.close_block();
-            self.block = BytesMut::with_capacity(size);
-            self.block.extend_from_slice(data);
-        }
-        granted
+    /// How large the next block is, to begin with so much data. Never larger than what may still come, so blocks never
+    /// cost more than the request's bound.
+    fn size_of_block(&self, so_far: usize, data: usize) -> usize {
+        if data == 0 { 0 } else { so_far.clamp(FIRST_BLOCK, LAST_BLOCK).min(self.cap - so_far).max(data) }
     }
 
     /// Makes what the block holds a chunk; what is free of it stays in use.
@@ -132,9 +160,17 @@ impl Kept {
         }
     }
 
+    fn grow(&mut self, bytes: usize) -> bool {
+        let granted = self.room.grow(bytes);
+        self.short |= !granted;
+        granted
+    }
+
     fn hold(&mut self, size: usize, trailers: Option<&HeaderMap>) -> bool {
-        self.trailers = trailers.cloned();
-        self.room.grow(size)
+        let granted = self.grow(size);
+        self.trailers = trailers.filter(|_| granted).cloned();
+        self.trailers_due = self.trailers.is_some();
+        granted
     }
 }
 

@@ -22,11 +22,11 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 pub(crate) use self::budget::Limits;
-pub(crate) use self::split::{Replay, split};
+pub(crate) use self::split::{Ahead, Replay, split};
 use self::tee::Reader;
 pub use self::tee::Superseded;
 use super::BoxError;
-use super::frames::{clean, in_bytes, longer};
+use super::frames::{clean, in_bytes};
 
 /// The body of a request as the inner service sees it.
 ///
@@ -41,8 +41,8 @@ enum Form<B> {
     Whole(Bytes),
     /// Untouched, to another origin. The mutex is there for `Sync`; polls go round it.
     Foreign(Mutex<B>),
-    /// To be sent once: maybe a frame that was read early, then the stream.
-    Pass(Option<Box<Frame<Bytes>>>, Mutex<B>),
+    /// To be sent once.
+    Pass(Mutex<B>),
     /// Shared with later attempts.
     Tee(Reader<B>),
     /// Failed before it began.
@@ -75,11 +75,7 @@ impl<B> ReplayBody<B> {
     }
 
     fn once(body: B) -> Self {
-        Self(Form::Pass(None, Mutex::new(body)))
-    }
-
-    fn pass_after(first: Frame<Bytes>, body: B) -> Self {
-        Self(Form::Pass(Some(Box::new(first)), Mutex::new(body)))
+        Self(Form::Pass(Mutex::new(body)))
     }
 }
 
@@ -95,7 +91,7 @@ where
         let form = &mut self.get_mut().0;
         let item = match form {
             Form::Foreign(stream) => ready!(poll_stream(stream, cx)),
-            Form::Pass(first, stream) => ready!(poll_once(first, stream, cx)),
+            Form::Pass(stream) => ready!(poll_stream(stream, cx)).map(|item| item.map(clean)),
             Form::Tee(reader) => ready!(reader.poll(cx)),
             _ => return Poll::Ready(std::mem::replace(form, Form::Done).into_frame()),
         };
@@ -108,8 +104,7 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Form::Whole(bytes) => bytes.is_empty(),
-            Form::Foreign(stream) => look(stream, Body::is_end_stream),
-            Form::Pass(first, stream) => first.is_none() && look(stream, Body::is_end_stream),
+            Form::Foreign(stream) | Form::Pass(stream) => look(stream, Body::is_end_stream),
             Form::Tee(reader) => reader.is_end_stream(),
             Form::Failed(_) => false,
             Form::Done => true,
@@ -119,8 +114,7 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Form::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Form::Foreign(stream) => look(stream, Body::size_hint),
-            Form::Pass(first, stream) => longer(look(stream, Body::size_hint), held(first.as_deref())),
+            Form::Foreign(stream) | Form::Pass(stream) => look(stream, Body::size_hint),
             Form::Tee(reader) => reader.size_hint(),
             Form::Failed(_) => SizeHint::default(),
             Form::Done => SizeHint::with_exact(0),
@@ -139,21 +133,6 @@ impl<B> Form<B> {
     }
 }
 
-fn poll_once<B>(
-    first: &mut Option<Box<Frame<Bytes>>>,
-    stream: &mut Mutex<B>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
-where
-    B: Body + Unpin,
-    B::Error: Into<BoxError>,
-{
-    if let Some(frame) = first.take() {
-        return Poll::Ready(Some(Ok(*frame)));
-    }
-    poll_stream(stream, cx).map_ok(clean)
-}
-
 fn poll_stream<B>(stream: &mut Mutex<B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>>
 where
     B: Body + Unpin,
@@ -167,15 +146,11 @@ fn look<B, T>(stream: &Mutex<B>, at: impl FnOnce(&B) -> T) -> T {
     at(&stream.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn held(first: Option<&Frame<Bytes>>) -> usize {
-    first.and_then(Frame::data_ref).map_or(0, Bytes::len)
-}
-
 impl<B> fmt::Debug for ReplayBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.0 {
             Form::Whole(_) => "ReplayBody(whole)",
-            Form::Foreign(_) | Form::Pass(..) => "ReplayBody(pass)",
+            Form::Foreign(_) | Form::Pass(_) => "ReplayBody(pass)",
             Form::Tee(_) => "ReplayBody(tee)",
             Form::Failed(_) => "ReplayBody(failed)",
             Form::Done => "ReplayBody(done)",

@@ -9,6 +9,7 @@ use http_body::{Body, Frame};
 
 use super::budget::{Limits, Reservation};
 use super::kept::Kept;
+use super::state::FrameResult;
 use super::tee::Tee;
 use super::{Form, ReplayBody};
 use crate::service::BoxError;
@@ -17,9 +18,22 @@ use crate::service::frames::{clean, in_bytes};
 /// What makes the bodies of later attempts. Dropped as soon as there will be none: then a streamed body keeps no more.
 pub(crate) struct Replay<B>(Source<B>);
 
+/// What reading a body before anything is sent has come to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// This is all of it.
+    Whole(Bytes),
+    /// It is longer than that, fails, or is never kept.
+    Beyond,
+    /// The process keeps as much as it may.
+    NoRoom,
+}
+
 enum Source<B> {
     /// The body is sent once.
     Never,
+    /// All of it, at hand, to be looked at and then sent once: the process keeps as much as it may.
+    Once(Bytes),
     /// All of it, at hand; the process's budget counts it while this lives.
     Whole { bytes: Bytes, _room: Reservation },
     /// Kept as it streams.
@@ -36,23 +50,31 @@ impl<B> Replay<B> {
     /// attempt before: its next poll fails.
     pub(crate) fn again(&self) -> Option<ReplayBody<B>> {
         match &self.0 {
-            Source::Never => None,
+            Source::Never | Source::Once(_) => None,
             Source::Whole { bytes, .. } => Some(ReplayBody(Form::Whole(bytes.clone()))),
             Source::Tee(tee) => tee.again().map(|reader| ReplayBody(Form::Tee(reader))),
         }
     }
 
-    /// Reads the body before anything is sent, as far as `bound`: all of it, or `None` if it is longer, fails, or is
-    /// never kept.
-    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>>
+    /// Reads the body before anything is sent, as far as `bound`.
+    pub(crate) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Ahead>
     where
         B: Body + Unpin,
         B::Error: Into<BoxError>,
     {
         match &self.0 {
-            Source::Never => Poll::Ready(None),
-            Source::Whole { bytes, .. } => Poll::Ready(Some(bytes.clone()).filter(|bytes| bytes.len() <= bound)),
+            Source::Once(bytes) | Source::Whole { bytes, .. } if bytes.len() <= bound => {
+                Poll::Ready(Ahead::Whole(bytes.clone()))
+            }
             Source::Tee(tee) => tee.poll_ahead(cx, bound),
+            _ => Poll::Ready(Ahead::Beyond),
+        }
+    }
+
+    /// An attempt begins: what was there to be looked at is not kept beyond it.
+    pub(crate) fn begin(&mut self) {
+        if matches!(self.0, Source::Once(_)) {
+            self.0 = Source::Never;
         }
     }
 
@@ -60,7 +82,7 @@ impl<B> Replay<B> {
     pub(crate) fn whole(&self) -> Option<Bytes> {
         match &self.0 {
             Source::Never => None,
-            Source::Whole { bytes, .. } => Some(bytes.clone()),
+            Source::Once(bytes) | Source::Whole { bytes, .. } => Some(bytes.clone()),
             Source::Tee(tee) => tee.whole(),
         }
     }
@@ -68,7 +90,7 @@ impl<B> Replay<B> {
     /// Whether [`again`](Self::again) would give a body. A stream that goes on may change that at any time.
     pub(crate) fn possible(&self) -> bool {
         match &self.0 {
-            Source::Never => false,
+            Source::Never | Source::Once(_) => false,
             Source::Whole { .. } => true,
             Source::Tee(tee) => tee.possible(),
         }
@@ -98,7 +120,7 @@ where
         return split_unread(body, limits);
     }
     match Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => tee(Some(body), Kept::new(limits)),
+        Poll::Pending => tee(Some(body), Kept::new(limits), None),
         Poll::Ready(None) => whole(Bytes::new(), limits),
         Poll::Ready(Some(Err(error))) => (ReplayBody(Form::Failed(error.into())), Replay(Source::Never)),
         Poll::Ready(Some(Ok(frame))) => begun(clean(in_bytes(frame)), body, limits),
@@ -110,7 +132,7 @@ pub(super) fn split_unread<B: Body>(body: B, limits: &Limits) -> (ReplayBody<B>,
     if body.size_hint().lower() > limits.per_request() as u64 {
         return (ReplayBody::once(body), Replay(Source::Never));
     }
-    tee(Some(body), Kept::new(limits))
+    tee(Some(body), Kept::new(limits), None)
 }
 
 /// A body whose first frame has been read.
@@ -122,24 +144,24 @@ fn begun<B: Body>(first: Frame<Bytes>, body: B, limits: &Limits) -> (ReplayBody<
     }
 }
 
+/// A frame that is not kept is sent all the same, before the rest.
 fn begun_tee<B>(first: Frame<Bytes>, body: B, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
     let mut kept = Kept::new(limits);
-    if !kept.keep(&first) {
-        return (ReplayBody::pass_after(first, body), Replay(Source::Never));
-    }
-    kept.rewind();
-    tee(first.is_data().then_some(body), kept)
+    let stream = first.is_data().then_some(body);
+    let lost = !kept.store(&first);
+    tee(stream, kept, lost.then_some(Ok(first)))
 }
 
 fn whole<B>(bytes: Bytes, limits: &Limits) -> (ReplayBody<B>, Replay<B>) {
     let source = match limits.reserve(bytes.len()) {
         Some(room) => Source::Whole { bytes: bytes.clone(), _room: room },
+        None if bytes.len() <= limits.per_request() => Source::Once(bytes.clone()),
         None => Source::Never,
     };
     (ReplayBody(Form::Whole(bytes)), Replay(source))
 }
 
-fn tee<B>(stream: Option<B>, kept: Kept) -> (ReplayBody<B>, Replay<B>) {
-    let tee = Tee::new(stream, kept);
+fn tee<B>(stream: Option<B>, kept: Kept, ahead: Option<FrameResult>) -> (ReplayBody<B>, Replay<B>) {
+    let tee = Tee::new(stream, kept, ahead);
     (ReplayBody(Form::Tee(tee.first())), Replay(Source::Tee(tee)))
 }

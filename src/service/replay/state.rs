@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::kept::Kept;
+use super::split::Ahead;
 use crate::service::BoxError;
 use crate::service::frames::{clean, in_bytes, longer};
 
@@ -37,8 +38,8 @@ impl<B> Scrap<B> {
 }
 
 impl<B> State<B> {
-    pub(super) fn new(stream: Option<B>, kept: Kept) -> Self {
-        Self { stream, kept: Some(kept), ahead: None, generation: 0, reader: None }
+    pub(super) fn new(stream: Option<B>, kept: Kept, ahead: Option<FrameResult>) -> Self {
+        Self { stream, kept: Some(kept), ahead, generation: 0, reader: None }
     }
 
     /// Which attempt may read.
@@ -51,9 +52,9 @@ impl<B> State<B> {
         self.kept.is_some() && self.ahead.is_none()
     }
 
-    /// All of the data, if it has come and is kept.
-    pub(super) fn whole(&self) -> Option<Bytes> {
-        self.kept.as_ref().filter(|_| self.stream.is_none() && self.ahead.is_none()).map(Kept::all)
+    /// All of the data, if it has come and is kept, before an attempt reads it.
+    pub(super) fn whole(&mut self) -> Option<Bytes> {
+        self.kept.as_mut().filter(|_| self.stream.is_none() && self.ahead.is_none()).and_then(Kept::all)
     }
 
     /// Begins another attempt: its generation, and whoever waits in the one before it.
@@ -109,26 +110,32 @@ where
         Poll::Ready(item)
     }
 
-    /// Reads on before anything is sent, until the end or until more than `bound` bytes have been read: all of the data,
-    /// if that is the end. Nothing that is read is lost, whether or not it can be kept.
-    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>> {
-        while let (Some(stream), Some(kept)) = (&mut self.stream, &mut self.kept) {
+    /// Reads on before anything is sent, until the end or until more than `bound` bytes have been read. Nothing that is
+    /// read is lost, whether or not it can be kept.
+    pub(super) fn poll_ahead(&mut self, cx: &mut Context<'_>, bound: usize) -> Poll<Ahead> {
+        while let (Some(stream), Some(kept), None) = (&mut self.stream, &mut self.kept, &self.ahead) {
             if kept.unread() > bound {
-                return Poll::Ready(None);
+                break;
             }
             let item = ready!(Pin::new(&mut *stream).poll_frame(cx))
                 .map(|item| item.map(in_bytes).map(clean).map_err(Into::into));
-            let is_kept = matches!(&item, Some(Ok(frame)) if kept.keep(frame));
-            kept.rewind();
-            if item.as_ref().is_none_or(Result::is_err) || stream.is_end_stream() {
+            if !has_more(item.as_ref()) || stream.is_end_stream() {
                 self.stream = None;
             }
-            if item.is_some() && !is_kept {
-                self.ahead = item;
-                return Poll::Ready(None);
-            }
+            self.ahead = item.filter(|item| !item.as_ref().is_ok_and(|frame| kept.store(frame)));
         }
-        Poll::Ready(self.kept.as_ref().filter(|kept| kept.unread() <= bound).map(Kept::all))
+        Poll::Ready(self.came_to(bound))
+    }
+
+    fn came_to(&mut self, bound: usize) -> Ahead {
+        if self.size_hint().lower() > bound as u64 {
+            return Ahead::Beyond;
+        }
+        match self.whole() {
+            Some(bytes) => Ahead::Whole(bytes),
+            None if self.kept.as_ref().is_some_and(Kept::is_short) => Ahead::NoRoom,
+            None => Ahead::Beyond,
+        }
     }
 
     /// Keeps what is about to be sent, or gives up what is kept if that leaves a gap.
@@ -141,8 +148,7 @@ where
         if !whole {
             scrap.kept = self.kept.take();
         }
-        let more = item.is_some_and(|item| item.as_ref().is_ok_and(Frame::is_data));
-        if !more || self.stream.as_ref().is_some_and(Body::is_end_stream) {
+        if !has_more(item) || self.stream.as_ref().is_some_and(Body::is_end_stream) {
             scrap.stream = self.stream.take();
         }
     }
@@ -156,6 +162,16 @@ where
     pub(super) fn size_hint(&self) -> SizeHint {
         let rest = self.stream.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
         let ahead = self.ahead.as_ref().and_then(|item| item.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
-        longer(rest, self.kept.as_ref().map_or(0, Kept::unread) + ahead)
+        longer(rest, self.unread() + ahead)
     }
+
+    /// How many bytes are kept for the present attempt.
+    fn unread(&self) -> usize {
+        self.kept.as_ref().map_or(0, Kept::unread)
+    }
+}
+
+/// Whether anything may come after this.
+fn has_more(item: Option<&FrameResult>) -> bool {
+    item.is_some_and(|item| item.as_ref().is_ok_and(Frame::is_data))
 }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body::{Body, SizeHint};
 
 use super::kept::Kept;
+use super::split::Ahead;
 use super::state::{FrameResult, Scrap, State};
 use crate::service::BoxError;
 
@@ -38,8 +39,8 @@ pub(super) struct Reader<B> {
 }
 
 impl<B> Tee<B> {
-    pub(super) fn new(stream: Option<B>, kept: Kept) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(State::new(stream, kept)), wanted: AtomicBool::new(true) })
+    pub(super) fn new(stream: Option<B>, kept: Kept, ahead: Option<FrameResult>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::new(State::new(stream, kept, ahead)), wanted: AtomicBool::new(true) })
     }
 
     pub(super) fn first(self: &Arc<Self>) -> Reader<B> {
@@ -58,7 +59,7 @@ impl<B> Tee<B> {
         Some(Reader { tee: Arc::clone(self), generation })
     }
 
-    pub(super) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Option<Bytes>>
+    pub(super) fn poll_ahead(&self, cx: &mut Context<'_>, bound: usize) -> Poll<Ahead>
     where
         B: Body + Unpin,
         B::Error: Into<BoxError>,

@@ -61,7 +61,7 @@ fn takes_the_form_that_fits() {
         (Script::of(["one", "two"]).sized(), "tee"),
         (Script::new([Step::Pending]).sized(), "tee"),
         (Script::new([Step::Error]).sized(), "failed"),
-        (Script::new([Step::Trailers(trailers("1"))]).sized(), "pass"), // larger than 10
+        (Script::new([Step::Trailers(trailers("1"))]).sized(), "tee"),
     ];
     for (number, (body, expected)) in table.into_iter().enumerate() {
         assert_eq!(form(body), format!("ReplayBody({expected})"), "row {number}");
@@ -244,7 +244,7 @@ fn i10_without_room_in_the_process_a_body_is_still_sent_once() {
     assert!(!lost.possible());
 
     let (mut passed, never) = split(Script::of([vec![3; 3000], vec![4; 1000]]).sized(), &limits);
-    assert!(!never.possible());
+    assert!(!never.possible() && never.again().is_none());
     assert_eq!(passed.size_hint().exact(), Some(4000));
     assert_eq!(rest(&mut passed).bytes(), [vec![3; 3000], vec![4; 1000]].concat());
 
@@ -253,6 +253,49 @@ fn i10_without_room_in_the_process_a_body_is_still_sent_once() {
     assert_eq!(shared.used(), 0);
     assert!(split(Full::<Bytes>::from(vec![2; 4000]), &limits).1.possible());
     assert_eq!(shared.used(), 0);
+}
+
+#[test]
+fn without_room_in_the_process_only_a_body_at_hand_can_be_looked_at() {
+    let look = |replay: &Replay<Script>, bound| {
+        let looked = replay.poll_ahead(&mut Context::from_waker(Waker::noop()), bound);
+        (looked, replay.whole())
+    };
+    let (limits, shared) = limits(4096, 0);
+    let bytes = Bytes::from(vec![2; 4000]);
+    let (_body, mut replay) = split(Script::of([bytes.clone()]).sized().telling_end(), &limits);
+    assert!(look(&replay, 4000) == (Poll::Ready(Ahead::Whole(bytes.clone())), Some(bytes)));
+    assert_eq!(look(&replay, 3999).0, Poll::Ready(Ahead::Beyond));
+    assert!(!replay.possible() && replay.again().is_none());
+    replay.begin();
+    assert_eq!(look(&replay, 4000), (Poll::Ready(Ahead::Beyond), None));
+
+    let body = || Script::of([vec![3; 3000], vec![4; 1000]]);
+    for script in [body(), body().sized(), body().telling_end()] {
+        for (bound, expected) in [(4000, Ahead::NoRoom), (2999, Ahead::Beyond)] {
+            let (mut body, replay) = split(script.clone(), &limits);
+            assert_eq!(look(&replay, bound), (Poll::Ready(expected), None));
+            assert_eq!(rest(&mut body).bytes(), [vec![3; 3000], vec![4; 1000]].concat());
+        }
+    }
+    assert_eq!(shared.used(), 0);
+}
+
+#[test]
+fn i10_where_room_ends_while_a_body_is_read_ahead_no_byte_is_lost_or_sent_twice() {
+    let steps =
+        [Step::Data(vec![1; 1000].into()), Step::Data(vec![2; 3000].into()), Step::Data(vec![3; 20_000].into())];
+    let whole = Script::new(steps.into_iter().chain([Step::Trailers(trailers("1"))]));
+    let expected = rest(&mut whole.clone());
+    for room in [0, 1000, 1024, 4000, 4048, 24_000, 24_048] {
+        let (limits, shared) = limits(CAP, room);
+        let (mut body, replay) = split(whole.clone(), &limits);
+        assert_eq!(read_ahead(&replay), Poll::Ready(Ahead::NoRoom), "{room}");
+        let all = rest(&mut body);
+        assert!(all.bytes() == expected.bytes() && all.trailers == expected.trailers, "{room}");
+        drop((body, replay));
+        assert_eq!(shared.used(), 0);
+    }
 }
 
 /// Says how many buffers are alive.
@@ -288,6 +331,49 @@ fn i10_small_chunks_do_not_pin_the_buffers_they_came_in() {
     assert_eq!(alive.load(Ordering::Relaxed), 0);
     assert!(shared.used() < 2 * 16_384, "{}", shared.used());
     assert_eq!(rest(&mut replay.again().unwrap()).bytes(), vec![9; 10_000]);
+}
+
+fn read_ahead(replay: &Replay<Script>) -> Poll<Ahead> {
+    replay.poll_ahead(&mut Context::from_waker(Waker::noop()), CAP)
+}
+
+/// Whether they come at once or one by one: were each of them a chunk of its own, this would never end.
+#[test]
+fn i10_small_chunks_that_are_read_ahead_are_kept_together() {
+    let byte = |number: usize| Step::Data(Bytes::copy_from_slice(&[number as u8]));
+    for pauses in [false, true] {
+        let pause = || pauses.then_some(Step::Pending);
+        let steps = (0..CAP).flat_map(|number| [pause(), Some(byte(number))]).flatten();
+        let (limits, shared) = usual();
+        let (mut body, replay) = split(Script::new(steps), &limits);
+        let mut whole = read_ahead(&replay);
+        while whole.is_pending() {
+            assert!(shared.used() <= CAP);
+            whole = read_ahead(&replay);
+        }
+        let content: Vec<u8> = (0..CAP).map(|number| number as u8).collect();
+        assert!(matches!(whole, Poll::Ready(Ahead::Whole(bytes)) if bytes == content));
+        assert_eq!((shared.used(), body.size_hint().exact()), (CAP, Some(CAP as u64)));
+        assert!(rest(&mut body).chunks == [content.clone()]);
+        assert!(rest(&mut replay.again().unwrap()).chunks == [content]);
+    }
+}
+
+/// Somebody who gives up reading ahead has lost nothing.
+#[test]
+fn what_has_been_read_ahead_is_sent_whenever_that_ends() {
+    let small = |text: &'static str| Step::Data(Bytes::from_static(text.as_bytes()));
+    let large = || Step::Data(Bytes::from(vec![b'x'; 20_000]));
+    let steps = || [small("a"), Step::Pending, small("b"), large(), Step::Pending, small("c"), small("d")];
+    let expected = rest(&mut Script::new(steps())).bytes();
+    for polls in 0..5 {
+        let (mut body, replay) = split(Script::new(steps()).telling_end(), &usual().0);
+        let read = (0..polls).filter(|_| read_ahead(&replay).is_ready()).count();
+        assert_eq!(read, usize::max(polls, 2) - 2);
+        assert_eq!(replay.whole().is_some(), read > 0);
+        assert_eq!(rest(&mut body).bytes(), expected);
+        assert_eq!(rest(&mut replay.again().unwrap()).bytes(), expected);
+    }
 }
 
 #[test]

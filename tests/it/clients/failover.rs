@@ -1,8 +1,10 @@
 use std::sync::{Arc, Mutex};
 
 use key_commune::demand::Demand;
+use key_commune::reqwest::{ReqwestService, response};
 use key_commune::select::{Candidates, Place, Select};
-use key_commune::{Refusal, Served};
+use key_commune::{KeyCommuneLayer, Refusal, Served};
+use tower::{Layer, ServiceExt};
 
 use super::server::{answer, notes, serve};
 use super::{Client, get, key_in, pool, post, text, whole};
@@ -22,7 +24,7 @@ async fn a_throttled_key_is_followed_by_the_next_one() {
             }
         })
         .await;
-        let layer = key_commune::KeyCommuneLayer::new(pool(address, 2)).annotate(true);
+        let layer = KeyCommuneLayer::new(pool(address, 2)).annotate(true);
         let good = client.send(layer, post(address, whole("hello"))).await.unwrap();
         let served = good.extensions().get::<Served>().unwrap();
         assert_eq!((good.status().as_u16(), served.attempts), (200, 2), "{client:?}");
@@ -37,7 +39,7 @@ async fn a_throttled_key_is_followed_by_the_next_one() {
 async fn an_exhausted_pool_speaks_through_every_client() {
     for client in Client::ALL {
         let address = serve(|_| async { answer(401, "who are you?") }).await;
-        let layer = key_commune::KeyCommuneLayer::new(pool(address, 2));
+        let layer = KeyCommuneLayer::new(pool(address, 2));
         let answer = client.send(layer, get(address)).await.unwrap();
         assert_eq!(answer.status(), 429, "{client:?}");
         assert!(matches!(answer.extensions().get(), Some(Refusal::Exhausted { .. })), "{client:?}");
@@ -51,12 +53,22 @@ async fn the_middleware_keeps_the_callers_url_and_says_how_it_was_served() {
     for placement in [super::own_header(), key_commune::provider::Placement::Query("key".into())] {
         let pool = super::builder(address, placement, 1).build().unwrap();
         let id = pool.snapshot().members[0].id;
-        let layer = key_commune::KeyCommuneLayer::new(pool);
+        let layer = KeyCommuneLayer::new(pool);
         let client = reqwest_middleware::ClientBuilder::new(super::careful()).with(layer).build();
         let answer = client.get(format!("http://{address}/v1/models?page=2")).send().await.unwrap();
         assert_eq!(answer.url().as_str(), format!("http://{address}/v1/models?page=2"));
         assert_eq!(answer.extensions().get::<Served>().map(|served| served.key), Some(id));
         assert!(!format!("{answer:?}").contains(&key(0)));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_tells_reqwest_where_it_came_from() {
+    let address = serve(|_| async { answer(200, "fine") }).await;
+    let layer = KeyCommuneLayer::new(pool(address, 1));
+    for layer in [layer.clone(), layer.scrub()] {
+        let answer = layer.layer(ReqwestService::new(super::careful())).oneshot(get(address)).await.unwrap();
+        assert_eq!(response(answer).url().as_str(), format!("http://{address}/v1/models"));
     }
 }
 
@@ -76,7 +88,7 @@ async fn the_middleware_reads_the_demand_in_the_extensions_of_a_request() {
     let address = serve(|_| async { answer(200, "fine") }).await;
     let asked = Asked::default();
     let pool = super::builder(address, super::own_header(), 2).select(asked.clone()).build().unwrap();
-    let layer = key_commune::KeyCommuneLayer::new(pool);
+    let layer = KeyCommuneLayer::new(pool);
     let client = reqwest_middleware::ClientBuilder::new(super::careful()).with(layer).build();
     let request = client.get(format!("http://{address}/v1/models")).with_extension(Demand::default().model("small"));
     request.send().await.unwrap();

@@ -1,7 +1,9 @@
 //! What passes between a caller and a provider with a key that is not the caller's.
 
+use hyper::ext::ReasonPhrase;
+
 use super::{World, chat, is_one_of};
-use crate::support::{Step, Stepped, answer, key, map, ok, revoked, streamed};
+use crate::support::{Step, Stepped, answer, client, key, map, ok, revoked, send, streamed};
 
 #[tokio::test]
 async fn attack_13_account_selectors_stay_behind() {
@@ -69,6 +71,22 @@ async fn attack_16_and_17_no_answer_shows_another_callers_key() {
         let got = world.chat(1).await;
         assert!(!got.text().contains("sk-test-00000000"), "{}", got.text());
     }
+}
+
+#[tokio::test]
+async fn i18_nor_does_the_reason_phrase() {
+    let world = World::new(3);
+    world.answers(|seen| {
+        let mut answer = ok();
+        answer.extensions_mut().insert(ReasonPhrase::try_from(format!("OK {}", seen.key())).unwrap());
+        answer
+    });
+    for _ in 0..20 {
+        let answer = send(&client(&world.pool, &world.upstream), chat(1)).await.unwrap();
+        let own = world.used(0).last() == Some(&1);
+        assert_eq!(answer.extensions().get::<ReasonPhrase>().is_some(), own);
+    }
+    assert!(world.used(0).iter().any(|used| *used != 1));
 }
 
 #[tokio::test]

@@ -40,7 +40,8 @@ async fn i18_an_echo_of_the_key_is_masked() {
     let (_provider, proxy) = pair(&[]).await;
     let answer = get(proxy.address, "/echo").await;
     assert_eq!(answer.status, 200);
-    assert!(answer.body.contains("the key was Bearer ") && !answer.body.contains(&KEY[3..12]), "{answer:?}");
+    assert!(answer.body.contains("the key was Bearer "), "{answer:?}");
+    assert!(![answer.head, answer.body].concat().contains(&KEY[3..12]));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::channel::Channel;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -183,7 +184,7 @@ impl Desk {
                 sleep(Duration::from_millis(600)).await;
                 respond(200, r#"{"slow":true}"#.into())
             }
-            "echo" => respond(200, format!("the key was {key}")),
+            "echo" => echo(key),
             _ if key.contains("dead") => respond(401, r#"{"error":{"code":"invalid_api_key"}}"#.into()),
             _ if key.contains("busy") => busy(),
             _ => respond(200, format!(r#"{{"length":{length}}}"#)),
@@ -210,6 +211,13 @@ fn respond(status: u16, text: String) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(text)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+    response
+}
+
+/// In the body, and behind the status.
+fn echo(key: &str) -> Response<Body> {
+    let mut response = respond(200, format!("the key was {key}"));
+    response.extensions_mut().insert(ReasonPhrase::try_from(key.to_owned()).unwrap());
     response
 }
 

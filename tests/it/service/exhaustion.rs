@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use key_commune::demand::Routing;
 use key_commune::health::{Ladder, State};
 use key_commune::pool::{Key, KeyPool};
 use key_commune::provider::Provider;
@@ -10,8 +11,8 @@ use key_commune::{KeyCommuneLayer, Refusal};
 use tower::Layer;
 
 use crate::support::{
-    Upstream, answer, assert_idle, builder, client, fetch, in_flight, key, ok, plain, post, revoked, secs, throttled,
-    timed, tokio_clock,
+    CHAT, Step, Stepped, Upstream, answer, assert_idle, builder, client, fetch, in_flight, key, ok, plain, post,
+    revoked, secs, throttled, timed, to, tokio_clock,
 };
 
 /// A pool of which every key was throttled just now, the first for 30 s, the second for 7 s.
@@ -123,6 +124,20 @@ async fn i14_a_request_waits_inside_its_deadline() {
         assert_eq!(got.served.map(|served| served.waited), (status == 200).then(|| secs(waited)));
         assert_idle(&pool);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn i14_the_time_that_a_body_takes_to_come_is_no_waiting() {
+    let pool = timed(1);
+    let upstream =
+        Upstream::in_turn(|number| if number == 0 { answer(429, &[("retry-after", "15")], "") } else { ok() });
+    let layer = KeyCommuneLayer::new(pool.clone()).max_wait(secs(8)).annotate(true).inspect(Routing::new());
+    let client = layer.layer(upstream.clone());
+    fetch(&client, post("x")).await;
+    let body = Stepped::chunks(["{"]).then(Step::Wait(secs(10))).then(Step::Data("}".into()));
+    let got = fetch(&client, to(CHAT, &[("content-type", "application/json")], body)).await;
+    assert_eq!((got.status.as_u16(), got.served.unwrap().waited), (200, secs(5)));
+    assert_idle(&pool);
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,8 @@ use key_commune::{KeyCommune, KeyCommuneLayer, KeyPool, Provider, Refusal};
 use tower::Layer;
 
 use crate::support::{
-    CHAT, Step, Stepped, Upstream, assert_idle, builder, fetch, ok, secs, send, throttled, timed, to, tokio_clock,
+    CHAT, Step, Stepped, Upstream, answer, assert_idle, builder, fetch, ok, secs, send, throttled, timed, to,
+    tokio_clock,
 };
 
 /// What an inspector was shown, in turn.
@@ -54,6 +55,25 @@ fn bodies() -> [(&'static str, Stepped); 3] {
     let slow = BODY.bytes().flat_map(|byte| [Step::Data(vec![byte].into()), Step::Wait(secs(1))]);
     let (head, tail) = BODY.split_at(9);
     [("whole", Stepped::full(BODY)), ("chunks", Stepped::chunks([head, tail])), ("slow", Stepped::new(slow))]
+}
+
+/// A caller that sends byte by byte costs no more than another: it is the frames that would have to be counted, and kept.
+#[tokio::test(start_paused = true)]
+async fn i19_a_body_that_comes_byte_by_byte_goes_on_in_large_pieces() {
+    let text = format!(r#"{{"model":"gpt-4o-mini","x":"{}"}}"#, "a".repeat(100_000));
+    let body = Stepped::chunks(text.bytes().map(|byte| vec![byte]));
+    let upstream = Upstream::new(|mut call| async move {
+        let mut frames = 0;
+        while call.frame().await {
+            frames += 1;
+        }
+        Ok(answer(200, &[], &frames.to_string()))
+    });
+    let rules = Rules::new().body("model", "^gpt-4o-mini$").unwrap();
+    let client = KeyCommuneLayer::new(timed(2)).inspect(rules).layer(upstream.clone());
+    let got = fetch(&client, to(CHAT, &[("content-type", "application/json")], body)).await;
+    assert_eq!((got.status.as_u16(), got.text().as_str()), (200, "1"));
+    assert!(upstream.last().body == text.as_bytes());
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ mod figures;
 mod hints;
 mod inspect;
 mod lease;
+mod memory;
 mod origin;
 mod outage;
 mod peek;

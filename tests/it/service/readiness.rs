@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use http::{Request, Response};
 use key_commune::KeyCommuneLayer;
+use key_commune::rules::Rules;
 use key_commune::service::ReplayBody;
 use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt};
@@ -72,6 +73,23 @@ async fn a_request_whose_body_is_inspected_holds_no_permit_meanwhile() {
     let got = tokio::time::timeout(secs(1), fetch(&client, post("x"))).await.expect("no permit is held");
     assert_eq!(got.status.as_u16(), 200);
     slow.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_keeps_its_client_keeps_no_permit_after_an_answer_of_ours() {
+    let upstream = Upstream::in_turn(|_| ok());
+    let layer = KeyCommuneLayer::new(timed(2)).inspect(Rules::new().path("^/v1/chat/").unwrap());
+    for (uri, status) in
+        [("https://api.openai.com/v1/files", 400), ("https://api.openai.com/v1/../files", 400), ("/", 421)]
+    {
+        let mut client = layer.layer(ConcurrencyLimit::new(upstream.clone(), 1));
+        let mut other = client.clone();
+        let answer = client.ready().await.unwrap().call(to(uri, &[], Stepped::full("x"))).await.unwrap();
+        assert_eq!(answer.status().as_u16(), status);
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(matches!(other.poll_ready(context), Poll::Ready(Ok(()))), "{uri}");
+    }
+    assert_eq!(upstream.count(), 0);
 }
 
 /// Counts its clones and how often each was polled ready; panics when called unready; ready at the second poll only.

@@ -1,11 +1,13 @@
 //! I18: a member's secret never reaches a caller where scrubbing is on.
 
+use hyper::ext::ReasonPhrase;
+use key_commune::service::Landed;
 use key_commune::{KeyCommune, KeyCommuneLayer, Refusal};
 use tower::Layer;
 
 use crate::support::{
-    CHAT, Step, Stepped, Upstream, answer, assert_idle, builder, client, fetch, key, map, post, send, streamed, timed,
-    to,
+    CHAT, Step, Stepped, Upstream, answer, assert_idle, builder, client, fetch, key, map, ok, post, send, streamed,
+    timed, to,
 };
 
 fn scrubbing(upstream: &Upstream) -> KeyCommune<Upstream> {
@@ -60,6 +62,24 @@ async fn i18_an_echo_in_trailers_and_in_an_unfinished_tail_is_masked() {
     let half = &key(0)[..20];
     let upstream = Upstream::in_turn(move |_| streamed(200, &[], Stepped::chunks([key(0)[..20].to_owned()])));
     assert_eq!(fetch(&scrubbing(&upstream), post("x")).await.text(), half, "a tail that is no echo is given back");
+}
+
+/// What hyper's client reads behind the status, its server would write.
+#[tokio::test(start_paused = true)]
+async fn i18_what_clients_put_beside_an_answer_stays_behind() {
+    let landed = Landed(CHAT.parse().unwrap());
+    let note = landed.clone();
+    let upstream = Upstream::answering(move |seen| {
+        let mut answer = ok();
+        answer.extensions_mut().insert(ReasonPhrase::try_from(format!("OK {}", seen.key())).unwrap());
+        answer.extensions_mut().insert(note.clone());
+        answer
+    });
+    let answer = send(&scrubbing(&upstream), post("x")).await.unwrap();
+    assert!(answer.extensions().get::<ReasonPhrase>().is_none());
+    assert_eq!(answer.extensions().get(), Some(&landed));
+    let answer = send(&client(&timed(1), &upstream), post("x")).await.unwrap();
+    assert!(answer.extensions().get::<ReasonPhrase>().is_some(), "an application on its own keys may want it");
 }
 
 #[tokio::test(start_paused = true)]
