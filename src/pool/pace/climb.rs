@@ -17,15 +17,20 @@ const GUESS: f64 = 0.05;
 const QUARTER: f64 = 4.0;
 const FEWEST: f64 = 8.0;
 /// Faster than this by the pace that was learned, a key is held to none any more.
-const FREE: f64 = 4.0;
+const FREE: f64 = 16.0;
+/// After so long in which it was not asked at its pace, that is forgotten: at worst one refusal is met again.
+const FORGOTTEN: Duration = Duration::from_secs(600);
 /// A request that comes after so many intervals, or more, does not show whether the pace is too fast.
 const IDLE: f64 = 1.25;
-/// After so much of a minute at its pace, a key has been refused for that pace, and not for what it had been asked before.
+/// After so many minutes at its pace, a key has been refused for that pace, and not for what it had been asked before.
 const STEADY: f64 = 0.8;
+/// So many minutes ago its pace was not too fast.
+const AGO: f64 = 1.25;
 /// A rest in whole seconds is longer than it had to be, by so much in the mean.
 const ROUNDED: Duration = Duration::from_millis(500);
-/// The slowest guess, if the rest was no longer.
+/// The slowest guess, and the fastest pace.
 const SECOND: Duration = Duration::from_secs(1);
+const SHORTEST: Duration = Duration::from_micros(1);
 
 /// What is known of one key.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +38,8 @@ pub(super) struct Pace {
     minute: Minute,
     /// When it was asked last, or its rest ends.
     last: Timestamp,
+    /// When it was asked at its pace last, or refused.
+    tested: Timestamp,
     /// How long it takes until it may be asked again, to begin with.
     start: Duration,
     /// How often it was asked at its pace since.
@@ -44,20 +51,21 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Nothing is known but how often the key was asked so far.
+    /// Nothing is known but how often the key was asked in all its time, which ends with a rest.
     pub(super) fn guessed(asked: u64, age: Duration, rest: Duration, now: Timestamp) -> Self {
-        let mut minute = Minute::spread(asked, age, now);
-        let seen = minute.interval(now, now + rest.saturating_sub(ROUNDED));
-        let start = seen.clamp(Duration::from_nanos(1), rest.max(SECOND));
+        let minute = Minute::spread(asked, age, now);
+        let seen = (age + rest.saturating_sub(ROUNDED)).div_f64((asked as f64).max(0.5));
+        let start = seen.clamp(SHORTEST, SECOND);
         let flat = FEWEST.max(per_minute(start).min(asked as f64));
         let doubling = FEWEST.max(flat / QUARTER);
-        Self { minute, last: now + rest, start, climbed: 0.0, excess: GUESS, flat, doubling }
+        Self { minute, last: now + rest, tested: now, start, climbed: 0.0, excess: GUESS, flat, doubling }
     }
 
     pub(super) fn asked(&mut self, now: Timestamp) {
         self.minute.note(now);
         if now - self.last <= self.interval().mul_f64(IDLE) {
             self.climbed += 1.0;
+            self.tested = now;
         }
         self.last = now;
     }
@@ -72,7 +80,7 @@ impl Pace {
         let fast = self.interval();
         let steady = self.climbed >= per_minute(fast) * STEADY;
         let slow = if steady {
-            self.start.div_f64(self.haste(self.climbed - per_minute(fast)))
+            self.start.div_f64(self.haste(self.climbed - AGO * per_minute(fast)))
         } else {
             self.minute.interval(now, now + rest.saturating_sub(ROUNDED)).min(fast * 2)
         };
@@ -82,17 +90,17 @@ impl Pace {
         let minutes = if steady { (SLOPE * FLAT.1 / excess).clamp(FLAT.0, FLAT.1) } else { 1.0 };
         self.doubling = FEWEST.max(per_minute(self.start));
         self.flat = self.doubling * minutes;
-        (self.climbed, self.last) = (0.0, now + rest);
+        (self.climbed, self.last, self.tested) = (0.0, now + rest, now);
     }
 
     /// The time until the next request.
     pub(super) fn interval(&self) -> Duration {
-        self.start.div_f64(self.haste(self.climbed))
+        self.start.div_f64(self.haste(self.climbed)).max(SHORTEST)
     }
 
     /// Whether there is no limit any more that is worth keeping.
     pub(super) fn is_free(&self) -> bool {
-        self.haste(self.climbed) >= FREE
+        self.haste(self.climbed) >= FREE || self.last - self.tested >= FORGOTTEN
     }
 
     /// How many requests per second it is sure to serve.

@@ -4,9 +4,11 @@
 //! faster. So it finds out by refusals, but few of them, when it may have more: one in eight minutes while all are wanted,
 //! none while fewer are.
 //!
-//! How much more slowly? If it was held to its pace for a minute: at the pace of a minute ago, which it was not refused for, for
-//! hardly a provider looks back farther. Else it was refused for what it had been asked before, and goes on at
-//! what it was served in the minute that ends with its rest, which is all that a window allows.
+//! How much more slowly? If it was held to its pace for a minute: at the pace of a minute ago, which it was not refused for, as
+//! hardly a provider looks back farther. Else it was refused for what it had been asked before, and goes on at what it
+//! was served in the minute that ends with its rest, which is all that a window allows.
+//!
+//! A request that comes later than it might shows nothing, and does not count.
 //!
 //! Kept for the keys that have been refused alone, under the pool's lock.
 
@@ -73,7 +75,8 @@ impl Ledger {
     pub(super) fn keep_pace(&mut self, member: &Member, now: Timestamp) {
         let Some(pace) = self.paces.0.get_mut(&member.place) else { return };
         pace.asked(now);
-        if pace.is_free() {
+        // Those who wait would all come at once.
+        if pace.is_free() && self.queue.count() == 0 {
             self.paces.forget(member.place);
             member.word.set_paced(false);
         } else {
