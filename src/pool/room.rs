@@ -63,9 +63,10 @@ impl Shared {
             let applies = ledger.health_of(member).is_some() && !member.word.is_paced();
             if applies && !wait.is_zero() {
                 if self.learns_pace {
-                    ledger.guess_pace(member, now);
+                    ledger.heed_pace(member, wait, now);
+                } else {
+                    ledger.close_until(member.place, now + wait, Source::Answer);
                 }
-                ledger.close_until(member.place, now + wait, Source::Answer);
             }
         });
     }

@@ -117,3 +117,29 @@ fn ten_keys_whose_limits_are_hidden_are_used_at_100_percent_and_few_calls_are_wa
         }
     }
 }
+
+#[test]
+fn ten_keys_whose_hidden_limits_are_of_windows_are_used_at_100_percent_and_few_calls_are_wasted() {
+    for tells in [Tells::Everything, Tells::Refusals] {
+        for counting in [Counting::Sliding, Counting::Fixed] {
+            for arrivals in ARRIVALS {
+                let name = format!("{tells:?}, {counting:?}, {arrivals:?}");
+                let figures = run(&Plan { span: MINUTE * 30, ..plan(Kind::Pool(tells), counting, arrivals, 1.0) });
+                // Those of the first minutes, when little is known yet.
+                assert!(figures.throttled * 500 <= figures.requests, "{name}: callers saw {}", figures.throttled);
+                assert!(figures.used() >= 0.99 && figures.failed == 0, "{name}: {}", figures.used());
+                wastes_little(&name, &figures);
+            }
+        }
+    }
+}
+
+#[test]
+fn ten_keys_whose_hidden_limits_are_even_are_used_nearly_all() {
+    for arrivals in ARRIVALS {
+        let plan = plan(Kind::Pool(Tells::Refusals), Counting::Bucket(Duration::from_secs(1)), arrivals, 1.5);
+        let figures = run(&Plan { span: MINUTE * 30, ..plan });
+        assert!(figures.used() >= 0.93, "{arrivals:?}: {}", figures.used());
+        wastes_little(&format!("{arrivals:?}"), &figures);
+    }
+}

@@ -293,3 +293,45 @@ async fn a_key_of_which_an_answer_says_that_nothing_is_left_is_not_asked_before_
     fetch(&client, post("x")).await;
     assert_eq!(uses(), 2);
 }
+
+/// As many as it is asked for in so many steps of 10 ms.
+fn served(pool: &KeyPool, clock: &crate::support::Hand, steps: usize) -> usize {
+    let serve = |_| {
+        clock.pass(Duration::from_millis(10));
+        take(pool, "").map(|lease| accept(pool, lease)).is_ok()
+    };
+    (0..steps).map(serve).filter(|&served| served).count()
+}
+
+fn throttle(pool: &KeyPool, clock: &crate::support::Hand) {
+    let verdict = Verdict::new(Outcome::Throttled).hint(Some(Hint::after(secs(1))));
+    settle(pool, take(pool, "").unwrap(), &verdict);
+    clock.pass(secs(1));
+}
+
+#[test]
+fn a_key_that_was_throttled_for_another_reason_is_soon_asked_as_often_as_before() {
+    let (pool, clock) = limited(&TWO[..1], Limits::default());
+    assert_eq!(served(&pool, &clock, 500), 500);
+    throttle(&pool, &clock);
+    assert!(served(&pool, &clock, 200) < 195, "it is held to a pace");
+    served(&pool, &clock, 6_000);
+    assert_eq!(served(&pool, &clock, 500), 500, "it is held to none a minute later");
+}
+
+#[test]
+fn a_key_that_is_asked_less_often_than_its_pace_is_led_no_faster_and_soon_held_to_none() {
+    let (pool, clock) = limited(&TWO[..1], Limits::default());
+    let serve_for = |seconds: u64| {
+        for _ in 0..seconds / 2 {
+            assert_eq!(served(&pool, &clock, 1), 1);
+            clock.pass(secs(2));
+        }
+    };
+    serve_for(60);
+    throttle(&pool, &clock);
+    serve_for(500);
+    assert_eq!(served(&pool, &clock, 90), 1, "one a second, as before");
+    serve_for(700);
+    assert_eq!(served(&pool, &clock, 90), 90);
+}
