@@ -57,7 +57,9 @@ impl KeyPool {
         self.0.with(|ledger| {
             let (merged, seated) = Default::default();
             let mut takeover = Takeover { pool: &self.0, ledger, now, merged, seated, left: false };
-            changes.into_iter().for_each(|change| takeover.take(change));
+            for change in changes {
+                takeover.take(change);
+            }
             takeover.publish()
         })
     }

@@ -126,7 +126,9 @@ async fn keys_that_serve_another_model_hide_nothing() {
     let pool = timed(&[&others[..], &[("b", "")]].concat(), |builder| builder);
     let members = pool.snapshot().members;
     let (own, others) = members.split_last().unwrap();
-    others.iter().for_each(|member| assert!(pool.block(member.id, pool.now() + secs(1))));
+    for member in others {
+        assert!(pool.block(member.id, pool.now() + secs(1)));
+    }
     pool.block(own.id, pool.now() + secs(5));
     let begun = pool.now();
     assert_eq!(take(&pool, "b").unwrap_err().soonest, Some(begun + secs(5)));
