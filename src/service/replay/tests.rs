@@ -359,6 +359,17 @@ fn i10_small_chunks_that_are_read_ahead_are_kept_together() {
     }
 }
 
+#[test]
+fn i19_small_chunks_that_are_read_ahead_share_blocks_before_all_of_them_have_come() {
+    let bytes = (0..10_000).flat_map(|_| [Step::Data(Bytes::from_static(b"x")), Step::Pending]);
+    let (mut body, replay) = split(Script::new(bytes.chain([Step::Pending])), &usual().0);
+    for _ in 0..10_000 {
+        assert!(read_ahead(&replay).is_pending());
+    }
+    let all = rest(&mut body);
+    assert!(all.bytes().len() == 10_000 && all.chunks.len() < 10, "{}", all.chunks.len());
+}
+
 /// Somebody who gives up reading ahead has lost nothing.
 #[test]
 fn what_has_been_read_ahead_is_sent_whenever_that_ends() {

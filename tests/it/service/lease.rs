@@ -8,8 +8,8 @@ use key_commune::select::FillFirst;
 use tower::Layer;
 
 use crate::support::{
-    Oops, Step, Stepped, Upstream, assert_idle, builder, client, events, fetch, in_flight, key, ok, post, read, secs,
-    send, streamed, throttled, timed, tokio_clock,
+    Oops, Step, Stepped, Upstream, answer, assert_idle, builder, client, events, fetch, in_flight, key, ok, post, read,
+    secs, send, streamed, throttled, timed, tokio_clock,
 };
 
 fn endless() -> Stepped {
@@ -98,12 +98,17 @@ async fn i8_a_success_frees_the_probe_at_its_head() {
     assert_eq!(pool.snapshot().members[0].state, State::Active);
 }
 
+/// With a body, which would hold the lease to its end.
+fn limited() -> http::Response<Stepped> {
+    answer(429, &[("content-type", "application/json")], r#"{"error":{"code":"rate_limit_exceeded"}}"#)
+}
+
 /// Its own throttled answer, kept for want of a better one, must not take the room that the next attempt needs.
 #[tokio::test(start_paused = true)]
 async fn i8_a_head_that_failed_gives_its_room_to_the_next_attempt() {
     for wait in [0, 30] {
         let pool = builder(2).pool_limits(Limits::default().concurrent(1)).clock(tokio_clock()).build().unwrap();
-        let upstream = Upstream::in_turn(|number| if number == 0 { throttled() } else { ok() });
+        let upstream = Upstream::in_turn(|number| if number == 0 { limited() } else { ok() });
         let client = KeyCommuneLayer::new(pool.clone()).max_wait(secs(wait)).layer(upstream.clone());
         let begun = tokio::time::Instant::now();
         let got = fetch(&client, post("x")).await;
@@ -119,7 +124,7 @@ async fn i8_requests_that_fail_together_do_not_wait_for_each_other() {
     let upstream = Upstream::new(|mut call| async move {
         let seen = call.read().await;
         tokio::time::sleep(secs(1)).await;
-        Ok(if seen.key() == key(0) { throttled() } else { ok() })
+        Ok(if seen.key() == key(0) { limited() } else { ok() })
     });
     let client = KeyCommuneLayer::new(pool.clone()).max_wait(secs(20)).layer(upstream.clone());
     let begun = tokio::time::Instant::now();
