@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 /// By how much a pace is at least begun below one that was refused.
 const LEAST: f64 = 0.004;
 /// In how many minutes it climbs back: the longer, the less there is to climb.
-const FLAT: (f64, f64) = (3.0, 8.0);
-const SLOPE: f64 = 0.02;
+const FLAT: (f64, f64) = (4.0, 8.0);
+const SLOPE: f64 = 0.04;
 /// What was served in a minute is no measure of a limit for less: so much of the way back is climbed in one.
 const DOUBT: f64 = 1.5;
 /// A guess climbs by so much, in as many requests as it was drawn from, and by twice that in a quarter of them.
@@ -22,6 +22,8 @@ const FREE: f64 = 16.0;
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// A request that comes after so many intervals, or more, does not show whether the pace is too fast.
 const IDLE: f64 = 1.25;
+/// Timers and clocks are no finer.
+const TICK: Duration = Duration::from_millis(10);
 /// After so many minutes at its pace, a key has been refused for that pace, and not for what it had been asked before.
 const STEADY: f64 = 0.8;
 /// So many minutes ago its pace was not too fast.
@@ -63,7 +65,7 @@ impl Pace {
 
     pub(super) fn asked(&mut self, now: Timestamp) {
         self.minute.note(now);
-        if now - self.last <= self.interval().mul_f64(IDLE) {
+        if now - self.last <= self.interval().mul_f64(IDLE) + TICK {
             self.climbed += 1.0;
             self.tested = now;
         }
@@ -82,7 +84,8 @@ impl Pace {
         let slow = if steady {
             self.start.div_f64(self.haste(self.climbed - AGO * per_minute(fast)))
         } else {
-            self.minute.interval(now, now + rest.saturating_sub(ROUNDED)).min(fast * 2)
+            let seen = self.minute.interval(now, now + rest.saturating_sub(ROUNDED));
+            seen.min(self.start.max(fast * 2))
         };
         self.start = slow.max(fast.mul_f64(1.0 + LEAST));
         let excess = self.start.div_duration_f64(fast) - 1.0;
