@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 
 pub use id::Id;
 pub use models::{Models, ModelsError};
-pub(crate) use place::{may_have_json, model_in_path};
+pub(crate) use place::may_have_json;
+#[cfg(feature = "rules")]
+pub(crate) use place::model_in_path;
 pub(crate) use reader::{LONGEST, Raw, Reader, short};
 pub use routing::Routing;
 pub use source::Source;
