@@ -16,6 +16,7 @@ mod checkout;
 mod commune;
 mod counted;
 mod counters;
+mod due;
 mod ending;
 mod extras;
 mod handover;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cell::Cell;
+use super::due::LOOK;
 use super::lane::{Lane, Served};
 use super::lease::Lease;
-use super::ledger::{LOOK, Ledger, standing};
+use super::ledger::{Ledger, standing};
 use super::spot::Spot;
 use super::tried::Tried;
 use super::wish::{Asked, Wish};

@@ -6,7 +6,6 @@ use super::lease::Lease;
 use super::ledger::Ledger;
 use super::member::Member;
 use super::refills::Source;
-use super::renewal::Renewal;
 use super::shared::Shared;
 use super::wish::{Asked, Wish};
 use super::word::Full;
@@ -143,15 +142,6 @@ impl Ledger {
         }
     }
 
-    /// The member at a place is not to be asked again before that time.
-    pub(super) fn close_until(&mut self, place: u32, ready: Timestamp, source: Source) {
-        let Some(cell) = self.cell(place) else { return };
-        cell.member.word.set_full(Full::Spent, true);
-        self.refills.put(place, ready, source);
-        self.tell_refill();
-        self.roster.mark(place, false);
-    }
-
     fn give_room(&mut self, place: u32, now: Timestamp) {
         let Some(cell) = self.cell(place) else { return };
         let (in_flight, _) = cell.member.word.counts();
@@ -159,41 +149,6 @@ impl Ledger {
             cell.member.word.set_full(Full::Busy, false);
             self.reopen(place, now);
         }
-    }
-
-    /// Opens the members that can be asked again by now, and begins a new day if it is time.
-    pub(super) fn refill_due(&mut self, now: Timestamp) {
-        self.renew(now);
-        while let Some(place) = self.refills.pop_due(now) {
-            self.refill(place, now);
-        }
-        self.tell_refill();
-    }
-
-    /// Tells those who read without the lock when there is something to be done again.
-    pub(super) fn tell_refill(&self) {
-        let day = self.renewal.as_ref().map_or(Timestamp::MAX, Renewal::next);
-        self.signals.set_next_refill(self.refills.first().min(day));
-    }
-
-    /// Opens a member that is not on the list any more, or puts it back there.
-    fn refill(&mut self, place: u32, now: Timestamp) {
-        let Some(member) = self.cell(place).map(|cell| Arc::clone(&cell.member)) else { return };
-        let ready = member.limiter().map_or(Timestamp::ZERO, |limiter| limiter.ready_at(now));
-        if ready > now {
-            self.refills.put(place, ready, Source::Limits);
-        } else {
-            member.word.set_full(Full::Spent, false);
-            self.reopen(place, now);
-        }
-    }
-
-    /// A member has room again. It is for those who wait first.
-    fn reopen(&mut self, place: u32, now: Timestamp) {
-        if self.cell(place).is_some_and(|cell| cell.member.word.is_open()) {
-            self.roster.mark(place, true);
-        }
-        self.hand_out(place, now);
     }
 
     /// Counts a request in under the lock, if the member has room for it.
