@@ -17,7 +17,8 @@ use crate::support::{Hand, builder, checkout, key, keys, secs};
 /// A pool whose ids are the same in every run.
 fn pool(keys: impl IntoIterator<Item = Key>, strategy: impl Select + 'static) -> (KeyPool, Hand) {
     let clock = Hand::new();
-    let builder = builder(0).keys(keys).pepper(Pepper::new([7; 32])).clock(clock.clone());
+    // Requests come at one instant: at no pace.
+    let builder = builder(0).keys(keys).pepper(Pepper::new([7; 32])).clock(clock.clone()).learn_pace(false);
     (builder.select(strategy).build().unwrap(), clock)
 }
 

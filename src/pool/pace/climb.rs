@@ -12,7 +12,8 @@ const FLAT: (f64, f64) = (4.0, 8.0);
 const SLOPE: f64 = 0.04;
 /// What was served in a minute is no measure of a limit for less: so much of the way back is climbed in one.
 const DOUBT: f64 = 1.5;
-/// A guess climbs by so much, in as many requests as it was drawn from, and by twice that in a quarter of them.
+/// A guess climbs by so much, or more if it was drawn from few requests, in as many as it was drawn from, and by twice that in
+/// a quarter of them.
 const GUESS: f64 = 0.05;
 const QUARTER: f64 = 4.0;
 const FEWEST: f64 = 8.0;
@@ -50,17 +51,23 @@ pub(super) struct Pace {
     excess: f64,
     flat: f64,
     doubling: f64,
+    /// Whether it is more than a guess.
+    pub(super) is_known: bool,
 }
 
 impl Pace {
     /// Nothing is known but how often the key was asked in all its time, which ends with a rest.
     pub(super) fn guessed(asked: u64, age: Duration, rest: Duration, now: Timestamp) -> Self {
         let minute = Minute::spread(asked, age, now);
-        let seen = (age + rest.saturating_sub(ROUNDED)).div_f64((asked as f64).max(0.5));
+        let is_known = asked as f64 >= FEWEST;
+        // What a key rests after a few requests is the provider's wish, and says little about how many it would have served.
+        let rested = if is_known { rest.saturating_sub(ROUNDED) } else { Duration::ZERO };
+        let seen = (age + rested).div_f64((asked as f64).max(0.5));
         let start = seen.clamp(SHORTEST, SECOND);
         let flat = FEWEST.max(per_minute(start).min(asked as f64));
         let doubling = FEWEST.max(flat / QUARTER);
-        Self { minute, last: now + rest, tested: now, start, climbed: 0.0, excess: GUESS, flat, doubling }
+        let excess = GUESS.max((asked as f64 + 1.0).recip());
+        Self { minute, last: now + rest, tested: now, start, climbed: 0.0, excess, flat, doubling, is_known }
     }
 
     pub(super) fn asked(&mut self, now: Timestamp) {
@@ -93,7 +100,7 @@ impl Pace {
         let minutes = if steady { (SLOPE * FLAT.1 / excess).clamp(FLAT.0, FLAT.1) } else { 1.0 };
         self.doubling = FEWEST.max(per_minute(self.start));
         self.flat = self.doubling * minutes;
-        (self.climbed, self.last, self.tested) = (0.0, now + rest, now);
+        (self.climbed, self.last, self.tested, self.is_known) = (0.0, now + rest, now, true);
     }
 
     /// The time until the next request.

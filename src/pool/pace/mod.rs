@@ -25,6 +25,9 @@ use crate::clock::Timestamp;
 use climb::Pace;
 use minute::MINUTE;
 
+/// A key that may be asked more often need not be closed in between: clocks and timers are no finer.
+const TICK: Duration = Duration::from_millis(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Paces(HashMap<u32, Pace>);
 
@@ -33,9 +36,11 @@ impl Paces {
         self.0.remove(&place);
     }
 
-    /// How many requests per second the keys serve together of which a pace is known, and how many keys that are.
+    /// How many requests per second the keys serve together of which a pace is known, and how many keys that are. A guess
+    /// foretells nothing.
     pub(super) fn per_second(&self) -> (f64, usize) {
-        (self.0.values().map(Pace::per_second).sum(), self.0.len())
+        let known = self.0.values().filter(|pace| pace.is_known);
+        known.fold((0.0, 0), |(sum, count), pace| (sum + pace.per_second(), count + 1))
     }
 }
 
@@ -67,7 +72,8 @@ impl Ledger {
     /// back at once: a key that can be held to a pace is left alone only until the next request is due.
     pub(super) fn heed_pace(&mut self, member: &Member, wait: Duration, now: Timestamp) {
         self.guess_pace(member, Duration::ZERO, now);
-        let due = self.paces.0.get(&member.place).map_or(wait, |pace| pace.interval().min(wait));
+        let known = self.paces.0.get(&member.place).filter(|pace| pace.is_known);
+        let due = known.map_or(wait, |pace| pace.interval().min(wait));
         self.close_until(member.place, now + due, Source::Answer);
     }
 
@@ -79,7 +85,7 @@ impl Ledger {
         if pace.is_free() && self.queue.count() == 0 {
             self.paces.forget(member.place);
             member.word.set_paced(false);
-        } else {
+        } else if pace.interval() >= TICK {
             let due = now + pace.interval();
             self.close_until(member.place, due, Source::Answer);
         }

@@ -29,7 +29,8 @@ fn empty() -> KeyPool {
 }
 
 fn pool(keys: usize) -> KeyPool {
-    builder(keys).pepper(Pepper::new([7; 32])).clock(tokio_clock()).build().unwrap()
+    // All calls come at one instant: at no pace.
+    builder(keys).pepper(Pepper::new([7; 32])).clock(tokio_clock()).learn_pace(false).build().unwrap()
 }
 
 async fn kept(pool: &KeyPool, store: &MemoryStore) -> Keeper {
