@@ -44,9 +44,14 @@ impl Entry {
         Asked { wish: &self.wish, tried: &self.tried }
     }
 
-    /// Whether what serves one serves the other.
+    /// Whether what serves one serves the other, or nearly.
     fn waits_for_the_same(&self, other: &Self) -> bool {
-        self.wish.model == other.wish.model && self.tried.count() == 0 && other.tried.count() == 0
+        self.want() == other.want() && self.tried.count() == 0 && other.tried.count() == 0
+    }
+
+    /// Its model, and how many digits its tokens have, in binary: who needs few need not wait until there are many.
+    fn want(&self) -> (Option<Arc<str>>, u32) {
+        (self.wish.model.clone(), u64::BITS - self.wish.tokens.leading_zeros())
     }
 }
 
@@ -103,12 +108,13 @@ impl Queue {
 
     /// Those that look at the clock: of those who wait for the same, the first.
     pub(super) fn wakers(&mut self) -> Vec<Waker> {
-        let mut models: Vec<Option<Arc<str>>> = Vec::new();
+        let mut wants = Vec::new();
         let waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
         let looks = waiting.filter(|entry| {
-            let follows = entry.tried.count() == 0 && models.contains(&entry.wish.model);
+            let want = entry.want();
+            let follows = entry.tried.count() == 0 && wants.contains(&want);
             if !follows && entry.tried.count() == 0 {
-                models.push(entry.wish.model.clone());
+                wants.push(want);
             }
             !follows
         });

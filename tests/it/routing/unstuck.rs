@@ -196,6 +196,21 @@ async fn who_waits_for_tokens_hears_of_those_that_are_given_back() {
     assert_eq!(pool.now() - begun, secs(1));
 }
 
+/// Whoever comes later would have them at once.
+#[tokio::test(start_paused = true)]
+async fn who_needs_few_tokens_does_not_wait_for_many() {
+    let limits = Limits::default().tokens_per_minute(60);
+    let pool = timed(&[("", "")], |builder| builder.limits(limits));
+    accept(&pool, ask(&pool, &Demand::default().tokens(60)).unwrap());
+    let begun = pool.now();
+    let wait = |tokens| pool.wait(&Demand::default().tokens(tokens), &Tried::default(), begun + secs(120));
+    let (mut much, mut little) = (Box::pin(wait(60)), Box::pin(wait(1)));
+    assert!(poll!(&mut much).is_pending() && poll!(&mut little).is_pending());
+    assert!(little.await.is_ok());
+    assert!(pool.now() - begun < secs(2));
+    assert!(much.await.is_ok(), "and who needs many is served when they are there");
+}
+
 /// A request that stands before others and is not polled: they look at the clock themselves.
 #[tokio::test(start_paused = true)]
 async fn who_stands_behind_one_that_sleeps_is_served() {
