@@ -144,8 +144,8 @@ impl Builder {
 
     /// Whether a key that was throttled is held to the pace that this has shown, and slowly led beyond it: for limits that
     /// nobody has [told](Self::limits), so that few calls are spent on finding out. Requests beyond it go with other keys, or
-    /// wait. A key that was not throttled is held to none,
-    /// and none is where limits are told, or in a commune. Default: yes.
+    /// wait. A key that was not throttled, and of which no good answer said that nothing is left, is held to none; and
+    /// none is where limits are told, or in a commune. Default: yes.
     pub fn learn_pace(mut self, learn: bool) -> Self {
         self.learns_pace = learn;
         self

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Exhausted;
 use super::lane::{Lane, Served};
 use super::lease::Lease;
+use super::ledger::Ledger;
 use super::member::Member;
 use super::roster::Roster;
 use super::shared::Shared;
@@ -143,20 +144,14 @@ impl Shared {
         if homes.as_ref().is_some_and(|homes| homes.iter().all(is_open)) {
             return None;
         }
-        let wish = Wish::of(demand);
-        let mut lease = self.with(|ledger| ledger.probe(&Asked { wish: &wish, tried }, now, homes.as_deref()))?;
-        lease.begin(tried, now);
-        Some(lease)
+        self.lease_by(demand, tried, now, |ledger, asked| ledger.probe(asked, now, homes.as_deref()))
     }
 
     /// The key that gave the response which a request follows or, of its account, another; if one is free.
     #[cold]
     fn follow(&self, demand: &Demand, tried: &mut Tried, now: Timestamp) -> Option<Lease> {
         let owner = self.owner_of_response(demand)?;
-        let wish = Wish::of(demand);
-        let mut lease = self.with(|ledger| ledger.lease_like(owner, &Asked { wish: &wish, tried }, now))?;
-        lease.begin(tried, now);
-        Some(lease)
+        self.lease_by(demand, tried, now, |ledger, asked| ledger.lease_like(owner, asked, now))
     }
 
     /// Whether there is no reason to probe the member at a place.
@@ -171,9 +166,19 @@ impl Shared {
         if tried.is_full() {
             return None;
         }
+        self.lease_by(demand, tried, now, |ledger, asked| ledger.any(asked, now))
+    }
+
+    /// What the books give to a request.
+    fn lease_by(
+        &self,
+        demand: &Demand,
+        tried: &mut Tried,
+        now: Timestamp,
+        give: impl FnOnce(&mut Ledger, &Asked<'_>) -> Option<Lease>,
+    ) -> Option<Lease> {
         let wish = Wish::of(demand);
-        let asked = Asked { wish: &wish, tried };
-        let mut lease = self.with(|ledger| ledger.any(&asked, now))?;
+        let mut lease = self.with(|ledger| give(ledger, &Asked { wish: &wish, tried }))?;
         lease.begin(tried, now);
         Some(lease)
     }

@@ -1,6 +1,6 @@
 //! Waiting for a key: first come, first served among the requests that a freed key can serve (I14).
 //!
-//! A key is not announced but handed over, as a lease, under the lock; nobody can snatch it in between. A waiter that is
+//! A key is not announced but handed over, as a lease, under the lock, at once when it comes free. A waiter that is
 //! dropped with a lease in its hands gives it back the way every lease goes back, and the next in line gets it.
 
 use std::collections::VecDeque;
@@ -50,8 +50,8 @@ impl Entry {
     }
 
     /// Its model, and how many digits its tokens have, in binary: who needs few need not wait until there are many.
-    fn want(&self) -> (Option<Arc<str>>, u32) {
-        (self.wish.model.clone(), u64::BITS - self.wish.tokens.leading_zeros())
+    fn want(&self) -> (Option<&str>, u32) {
+        (self.wish.model.as_deref(), u64::BITS - self.wish.tokens.leading_zeros())
     }
 }
 
@@ -108,13 +108,14 @@ impl Queue {
 
     /// Those that look at the clock: of those who wait for the same, the first.
     pub(super) fn wakers(&mut self) -> Vec<Waker> {
-        let mut wants = Vec::new();
+        let mut wants: Vec<(Option<Arc<str>>, u32)> = Vec::new();
         let waiting = self.entries.iter_mut().filter(|entry| entry.lease.is_none());
         let looks = waiting.filter(|entry| {
             let want = entry.want();
-            let follows = entry.tried.count() == 0 && wants.contains(&want);
-            if !follows && entry.tried.count() == 0 {
-                wants.push(want);
+            let is_alone = entry.tried.count() > 0;
+            let follows = !is_alone && wants.iter().any(|(model, size)| (model.as_deref(), *size) == want);
+            if !follows && !is_alone {
+                wants.push((entry.wish.model.clone(), want.1));
             }
             !follows
         });
