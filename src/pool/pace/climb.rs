@@ -23,8 +23,8 @@ const FREE: f64 = 16.0;
 const FORGOTTEN: Duration = Duration::from_secs(600);
 /// A request that comes after so many intervals, or more, does not show whether the pace is too fast.
 const IDLE: f64 = 1.25;
-/// Timers and clocks are no finer.
-const TICK: Duration = Duration::from_millis(10);
+/// So late it may be on account of timers and clocks.
+const SLACK: Duration = Duration::from_millis(10);
 /// After so many minutes at its pace, a key has been refused for that pace, and not for what it had been asked before.
 const STEADY: f64 = 0.8;
 /// So many minutes ago its pace was not too fast.
@@ -72,7 +72,7 @@ impl Pace {
 
     pub(super) fn asked(&mut self, now: Timestamp) {
         self.minute.note(now);
-        if now - self.last <= self.interval().mul_f64(IDLE) + TICK {
+        if now - self.last <= self.interval().mul_f64(IDLE) + SLACK {
             self.climbed += 1.0;
             self.tested = now;
         }

@@ -10,7 +10,7 @@
 //!
 //! A request that comes later than it might shows nothing, and does not count.
 //!
-//! Kept for the keys that have been refused alone, under the pool's lock.
+//! Kept for those keys alone that have been refused, or of which an answer said that nothing is left; under the pool's lock.
 
 mod climb;
 mod minute;
@@ -25,7 +25,7 @@ use crate::clock::Timestamp;
 use climb::Pace;
 use minute::MINUTE;
 
-/// A key that may be asked more often need not be closed in between: clocks and timers are no finer.
+/// A key that may be asked more often than that need not be closed in between.
 const TICK: Duration = Duration::from_millis(1);
 
 #[derive(Debug, Default)]
